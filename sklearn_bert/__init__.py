@@ -1,0 +1,32 @@
+"""BERT with scikit-learn habits: fixed features and fine-tuning, each frozen layer run once per text.
+
+Names are imported when they are first used, so that `import sklearn_bert` stays light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sklearn_bert import cache, datasets
+    from sklearn_bert.featurizer import BertFeaturizer
+
+__version__ = "0.1.0.dev0"
+
+__all__ = ["BertFeaturizer", "cache", "datasets"]
+
+_HOMES = {"BertFeaturizer": "sklearn_bert.featurizer"}
+_MODULES = ("cache", "datasets")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"sklearn_bert.{name}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'sklearn_bert' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,294 @@
+"""A name or folder to weights, tokenizer and fingerprint: one shared copy per process and device.
+
+The copy is locked: in evaluation mode, without gradients, and never handed out for training.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import threading
+import weakref
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoModel, AutoTokenizer
+from transformers import logging as transformers_logging
+
+from sklearn_bert.encoder import work
+from sklearn_bert.encoder.attention import CPU_ATTENTION, register_cpu_attention
+from sklearn_bert.encoder.depth import LowerPart
+from sklearn_bert.encoder.execution import PRECISIONS, prepare_heap
+from sklearn_bert.encoder.sources import find_model_folder, weight_files
+from sklearn_bert.encoder.tokenization import TextTokenizer
+from sklearn_bert.errors import ModelLoadError, parameter_error
+
+__all__ = ["Checkpoint", "load_checkpoint"]
+
+# Where neither tokenizer nor positions bound the length.
+_FALLBACK_LENGTH = 512
+# Tokenizers without a limit say so with an absurdly large one.
+_NO_LENGTH = 10**6
+# Entries of a config that tell who wrote it, not what it computes.
+_VOLATILE_CONFIG = {
+    "_name_or_path",
+    "architectures",
+    "auto_map",
+    "dtype",
+    "torch_dtype",
+    "transformers_version",
+}
+
+
+class Checkpoint:
+    """A pretrained encoder with its tokenizer, ready to run.
+
+    Made by `load_checkpoint` only, which shares copies.
+
+    Attributes
+    ----------
+    lower : LowerPart
+        The model, to be run up to a depth.
+    device : torch.device
+        Where the weights are.
+    precision : str
+        The dtype of the weights, by name.
+    fingerprint : str
+        Digest of the content of weights and config.
+    tokenizer_fingerprint : str
+        Digest of the tokenizer.
+    n_layers, hidden_size, max_length : int
+        Layers, width of the states, and the most tokens a text may have.
+    has_pooler : bool
+        Whether the weights include a pooler.
+    busy : lock
+        Held by whoever encodes: a second thread waits, and then finds the results in the store.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str, device: torch.device, precision: str):
+        self.folder = folder
+        self.fingerprint = fingerprint
+        self.device = device
+        self.precision = precision
+        with _quiet_transformers():
+            self._tokenizer = _load_tokenizer(folder)
+            model = _load_model(folder, precision)
+        if device.type == "cpu":
+            prepare_heap()
+            register_cpu_attention()
+            if getattr(model, "_supports_attention_backend", False):
+                model.set_attn_implementation(CPU_ATTENTION)
+        model.to(device).eval().requires_grad_(False)
+        self.lower = LowerPart(model)
+        self.n_layers = self.lower.n_layers
+        self.hidden_size = int(model.config.hidden_size)
+        self.has_pooler = getattr(model, "pooler", None) is not None
+        self.max_length = _longest(model, self._tokenizer)
+        self._serialized = self._tokenizer.backend_tokenizer.to_str()
+        self.tokenizer_fingerprint = hashlib.sha256(self._serialized.encode()).hexdigest()
+        self._text_tokenizers: dict[tuple[int, str], TextTokenizer] = {}
+        self._lock = threading.Lock()
+        self.busy = threading.RLock()
+
+    def resolve_max_length(self, max_length: int | None) -> int:
+        """Return the limit in tokens that a `max_length` parameter means.
+
+        Raises
+        ------
+        ValueError
+            If it is beyond the model's limit, or leaves no room beside the special tokens.
+        """
+        if max_length is None:
+            return self.max_length
+        least = self._tokenizer.num_special_tokens_to_add(pair=True) + 2
+        whole = isinstance(max_length, int) and not isinstance(max_length, bool)
+        if not whole or not least <= max_length <= self.max_length:
+            raise parameter_error(
+                "max_length",
+                max_length,
+                f"{least} to {self.max_length} tokens, or None for the model's limit",
+                f"The limit of the model is {self.max_length}; for longer texts see "
+                f"long_text='chunk'.",
+            )
+        return max_length
+
+    def text_tokenizer(self, max_length: int, long_text: str) -> TextTokenizer:
+        """Return the tokenizer with a limit; one for each limit is kept."""
+        key = (max_length, long_text)
+        with self._lock:
+            if key not in self._text_tokenizers:
+                self._text_tokenizers[key] = TextTokenizer(
+                    self._serialized,
+                    max_length,
+                    long_text,
+                    pad_id=self._tokenizer.pad_token_id or 0,
+                    with_type_ids="token_type_ids" in self._tokenizer.model_input_names,
+                )
+            return self._text_tokenizers[key]
+
+
+_loaded: weakref.WeakValueDictionary[tuple[str, str, str, str], Checkpoint] = (
+    weakref.WeakValueDictionary()
+)
+# Keeps the latest alive between calls of estimators that hold no fitted state.
+_recent: deque[Checkpoint] = deque(maxlen=2)
+_loading = threading.Lock()
+_fingerprints: dict[tuple[tuple[str, int, int], ...], str] = {}
+
+
+def load_checkpoint(
+    model: str | os.PathLike[str],
+    revision: str | None,
+    device: torch.device,
+    precision: str,
+) -> Checkpoint:
+    """Return the shared copy of a model, loading it if this process has none yet.
+
+    Parameters
+    ----------
+    model : str or path
+        A folder, or a name on the Hugging Face Hub.
+    revision : str or None
+        Branch, tag or commit on the Hub.
+    device : torch.device
+        Where it runs.
+    precision : str
+        A key of `PRECISIONS`.
+
+    Raises
+    ------
+    ModelNotFoundError
+        If the model is in no place that could be reached.
+    ModelLoadError
+        If it is there and can't be used.
+    """
+    with _loading:
+        folder = _find_folder(model, revision)
+        fingerprint = _fingerprint(folder)
+        key = (str(folder), fingerprint, str(device), precision)
+        checkpoint = _loaded.get(key)
+        if checkpoint is None:
+            checkpoint = Checkpoint(folder, fingerprint, device, precision)
+            _loaded[key] = checkpoint
+            work.count(models_loaded=1)
+        if checkpoint not in _recent:
+            _recent.append(checkpoint)
+    return checkpoint
+
+
+_folders: dict[tuple[str, str | None], Path] = {}
+
+
+def _find_folder(model: str | os.PathLike[str], revision: str | None) -> Path:
+    """Find the folder once a process, as long as it is there."""
+    key = (str(model), revision)
+    folder = _folders.get(key)
+    if folder is None or not weight_files(folder):
+        folder = _folders[key] = find_model_folder(model, revision)
+    return folder
+
+
+def _fingerprint(folder: Path) -> str:
+    """Digest the content of weights and config; files that did not change are read once."""
+    config = folder / "config.json"
+    files = [config, *weight_files(folder)]
+    stats = [(path, path.stat()) for path in files]
+    key = tuple((str(path), stat.st_size, stat.st_mtime_ns) for path, stat in stats)
+    if key not in _fingerprints:
+        try:
+            settings = json.loads(config.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ModelLoadError(f"{config} is not valid JSON: {error}.") from error
+        kept = {name: value for name, value in settings.items() if name not in _VOLATILE_CONFIG}
+        digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
+        for path in files[1:]:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        _fingerprints[key] = digest.hexdigest()
+    return _fingerprints[key]
+
+
+def _load_tokenizer(folder: Path) -> Any:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:
+        raise ModelLoadError(
+            f"The tokenizer in {folder} can't be loaded ({type(error).__name__}: {error}). Save "
+            f"it beside the weights with tokenizer.save_pretrained(folder)."
+        ) from error
+    if not tokenizer.is_fast:
+        raise ModelLoadError(
+            f"The tokenizer in {folder} has no fast version (tokenizer.json), which this package "
+            f"needs. Convert it with transformers and save it beside the weights."
+        )
+    return tokenizer
+
+
+def _load_model(folder: Path, precision: str) -> nn.Module:
+    """Load the encoder, leaving the global random state as it was."""
+    try:
+        with torch.random.fork_rng(devices=[]):
+            model, report = AutoModel.from_pretrained(
+                folder,
+                dtype=PRECISIONS[precision],
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+    except Exception as error:
+        raise ModelLoadError(
+            f"The model in {folder} can't be loaded ({type(error).__name__}: {error})."
+        ) from error
+    missing = set(report["missing_keys"])
+    without_pooler = {name for name in missing if not name.startswith("pooler.")}
+    if without_pooler or report["mismatched_keys"]:
+        names = sorted(without_pooler or map(str, report["mismatched_keys"]))
+        raise ModelLoadError(
+            f"The weights in {folder} do not match its config: {len(names)} tensor(s) are missing "
+            f"or have another shape, first {names[0]}. They would be random. Save the model "
+            f"again with save_pretrained."
+        )
+    if missing:
+        model.pooler = None
+    return model
+
+
+@contextlib.contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Keep the loader's bars and reports off the user's terminal; errors are raised anyway."""
+    level = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
+def _longest(model: nn.Module, tokenizer: Any) -> int:
+    """Return the most tokens that both the positions and the tokenizer allow."""
+    limits = [int(tokenizer.model_max_length)] if tokenizer.model_max_length < _NO_LENGTH else []
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if positions:
+        limits.append(int(positions) - _positions_before_first(model))
+    return min(limits, default=_FALLBACK_LENGTH)
+
+
+def _positions_before_first(model: nn.Module) -> int:
+    """Count the positions that RoBERTa's kin never use: they start after the padding index."""
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+            return 0 if module.padding_idx is None else module.padding_idx + 1
+    return 0

@@ -1,0 +1,192 @@
+"""Where and how the encoder runs: device, precision, batch size, backing off without memory."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from sklearn_bert.errors import parameter_error
+
+__all__ = [
+    "PRECISIONS",
+    "Budget",
+    "ahead",
+    "resolve_batch_tokens",
+    "resolve_device",
+    "resolve_precision",
+]
+
+T = TypeVar("T")
+
+PRECISIONS: dict[str, torch.dtype] = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "float64": torch.float64,
+}
+_NATIVE_BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
+# Padded tokens for which one forward pass is fastest, by type of device.
+_BATCH_TOKENS = {"cpu": 1024}
+_BATCH_TOKENS_ELSEWHERE = 32_768
+# The largest block that glibc's malloc lets its thresholds follow (mallopt(3)).
+_HEAP_BLOCK_BYTES = 31 * 2**20
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """Return the torch device that a `device` parameter means.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        "auto" takes a GPU where there is one.
+
+    Raises
+    ------
+    ValueError
+        If the device is unknown or is not on this machine.
+    """
+    if device == "auto":
+        return _best_device()
+    try:
+        resolved = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise parameter_error("device", device, _available_devices()) from None
+    present = {
+        "cpu": lambda: True,
+        "cuda": lambda: (resolved.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available,
+    }
+    if resolved.type not in present or not present[resolved.type]():
+        remedy = "Pass device='auto', or install a PyTorch build that supports the hardware."
+        raise parameter_error("device", str(device), _available_devices(), remedy)
+    if resolved.type == "cuda" and resolved.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return resolved
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """Return the precision to compute in: `precision`, or for "auto" the fastest safe one.
+
+    Parameters
+    ----------
+    precision : str
+        "auto" means bfloat16 where `device` computes it natively, else float32.
+    device : torch.device
+        Where the encoder runs.
+
+    Raises
+    ------
+    ValueError
+        If the precision is unknown.
+    """
+    if precision == "auto":
+        return "bfloat16" if _has_native_bfloat16(device) else "float32"
+    if precision not in PRECISIONS:
+        raise parameter_error("precision", precision, ["auto", *PRECISIONS])
+    return precision
+
+
+def resolve_batch_tokens(batch_tokens: int | str, device: torch.device) -> int:
+    """Return the number of padded tokens for one forward pass."""
+    if batch_tokens == "auto":
+        return _BATCH_TOKENS.get(device.type, _BATCH_TOKENS_ELSEWHERE)
+    if isinstance(batch_tokens, bool) or not isinstance(batch_tokens, (int, np.integer)):
+        raise parameter_error("batch_tokens", batch_tokens, "'auto', or a number of tokens")
+    if batch_tokens < 1:
+        raise parameter_error("batch_tokens", batch_tokens, "'auto', or a number of tokens")
+    return int(batch_tokens)
+
+
+class Budget:
+    """Padded tokens for one forward pass; halves itself when memory runs out.
+
+    Parameters
+    ----------
+    tokens : int
+        What to start with.
+    device : torch.device
+        Where the passes run.
+    """
+
+    def __init__(self, tokens: int, device: torch.device) -> None:
+        self.tokens = tokens
+        self._device = device
+
+    def run(self, work: Callable[[], T]) -> T | None:
+        """Return `work()`, or None with a halved budget if there was not enough memory.
+
+        Raises
+        ------
+        torch.OutOfMemoryError or RuntimeError
+            If there is not enough memory for a single token.
+        """
+        try:
+            return work()
+        except RuntimeError as error:
+            if not _is_out_of_memory(error) or self.tokens <= 1:
+                raise
+        self.tokens //= 2
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        return None
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yield `items`, with the next one being made in a thread while the caller works on one."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        pending = pool.submit(next, items, None)
+        while (item := pending.result()) is not None:
+            pending = pool.submit(next, items, None)
+            yield item
+
+
+@functools.cache
+def prepare_heap() -> None:
+    """Let the C library keep freed blocks of the size of a batch's states.
+
+    glibc gives large blocks back to the system when they are freed and takes them anew for the
+    next layer, which costs a page fault for every 4 KiB: a fifth of the time at float32. It
+    stops doing so for sizes up to the largest block that was freed once.
+    """
+    np.empty(_HEAP_BLOCK_BYTES, dtype=np.uint8)
+
+
+def _best_device() -> torch.device:
+    if torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def _available_devices() -> list[str]:
+    names = ["auto", "cpu"]
+    names += [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    names += ["mps"] if torch.backends.mps.is_available() else []
+    return names
+
+
+def _has_native_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type == "cpu" and bool(_NATIVE_BFLOAT16_FLAGS & _cpu_flags())
+
+
+@functools.cache
+def _cpu_flags() -> frozenset[str]:
+    """Return the processor's features, as far as the system lists them."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(next((line for line in lines if line.startswith("flags")), "").split())
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

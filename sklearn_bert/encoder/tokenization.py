@@ -1,0 +1,219 @@
+"""Texts to token ids, and token ids to padded batches of like length.
+
+A text that is longer than the limit is cut, or split into overlapping windows. Everything after
+tokenization works on windows; a text that fits is one window.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tokenizers import Encoding, Tokenizer
+
+from sklearn_bert.validation import Text
+
+__all__ = ["LONG_TEXT", "Batch", "TextTokenizer", "Windows", "length_batch", "portions"]
+
+LONG_TEXT = ("truncate", "chunk")
+
+# Bounds on what is tokenized at once, so that memory does not grow with the number of texts.
+_PORTION_TEXTS = 2048
+_PORTION_CHARACTERS = 4_000_000
+_OVERLAP_SHARE = 4
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The token ids of some texts.
+
+    Attributes
+    ----------
+    ids : list of ndarray
+        Token ids of each window, special tokens included.
+    type_ids : list of ndarray or None
+        Token types, for pairs and models that have them.
+    owner : ndarray of shape (n_windows,)
+        The text that a window belongs to, ascending.
+    counted : ndarray of shape (n_windows, 2)
+        First and one past the last token that counts in pooling.
+    cut : ndarray of shape (n_texts,)
+        Whether a text lost its end.
+    """
+
+    ids: list[np.ndarray]
+    type_ids: list[np.ndarray] | None
+    owner: np.ndarray
+    counted: np.ndarray
+    cut: np.ndarray
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each window."""
+        return np.array([len(ids) for ids in self.ids])
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Windows padded to one length, as tensors.
+
+    Attributes
+    ----------
+    inputs : dict of str to Tensor
+        What the encoder takes; no attention mask where nothing is padded.
+    counted : bool Tensor of shape (batch, length)
+        The tokens that count in pooling.
+    tokens, padded_tokens : int
+        Without and with padding.
+    """
+
+    inputs: dict[str, torch.Tensor]
+    counted: torch.Tensor
+    tokens: int
+    padded_tokens: int
+
+
+class TextTokenizer:
+    """A fast tokenizer with its limit, safe to share between threads.
+
+    Parameters
+    ----------
+    serialized : str
+        The tokenizer as JSON, from `tokenizers.Tokenizer.to_str`.
+    max_length : int
+        Tokens of a window, special tokens included.
+    long_text : {"truncate", "chunk"}
+        What happens to longer texts.
+    pad_id : int
+        The id to pad with.
+    with_type_ids : bool
+        Whether the model takes token types.
+    """
+
+    def __init__(
+        self, serialized: str, max_length: int, long_text: str, pad_id: int, with_type_ids: bool
+    ) -> None:
+        self._tokenizer = Tokenizer.from_str(serialized)
+        self._tokenizer.no_padding()
+        specials = self._tokenizer.num_special_tokens_to_add(False)
+        self._overlap = (max_length - specials) // _OVERLAP_SHARE if long_text == "chunk" else 0
+        self._tokenizer.enable_truncation(
+            max_length, stride=self._overlap, strategy="longest_first"
+        )
+        self._chunk = long_text == "chunk"
+        self._pad_id = pad_id
+        self._with_type_ids = with_type_ids
+        probe = self._tokenizer.encode("a").special_tokens_mask
+        self._prefix = probe.index(0) if 0 in probe else 0
+        self._suffix = specials - self._prefix
+
+    def windows(self, texts: Sequence[Text]) -> Windows:
+        """Tokenize texts or pairs, in bulk."""
+        encodings = self._tokenizer.encode_batch_fast([_well_formed(text) for text in texts])
+        pieces = [
+            [encoding, *encoding.overflowing] if self._chunk else [encoding]
+            for encoding in encodings
+        ]
+        pairs = not isinstance(texts[0], str)
+        flat = [piece for of_text in pieces for piece in of_text]
+        return Windows(
+            ids=[np.array(piece.ids or [self._pad_id], dtype=np.int64) for piece in flat],
+            type_ids=[np.array(piece.type_ids or [0], dtype=np.int64) for piece in flat]
+            if pairs and self._with_type_ids
+            else None,
+            owner=np.repeat(np.arange(len(texts)), [len(of_text) for of_text in pieces]),
+            counted=np.array([span for of_text in pieces for span in self._counted(of_text)]),
+            cut=np.array([bool(e.overflowing) and not self._chunk for e in encodings]),
+        )
+
+    def batch(self, windows: Windows, chosen: np.ndarray) -> Batch:
+        """Pad the chosen windows to one length."""
+        ids = [windows.ids[i] for i in chosen]
+        lengths = np.array([len(row) for row in ids])
+        present = np.arange(lengths.max()) < lengths[:, None]
+        spans = windows.counted[chosen]
+        positions = np.arange(lengths.max())
+        counted = (positions >= spans[:, :1]) & (positions < spans[:, 1:])
+        inputs = {"input_ids": _padded(ids, present, self._pad_id)}
+        if windows.type_ids is not None:
+            inputs["token_type_ids"] = _padded([windows.type_ids[i] for i in chosen], present, 0)
+        if not present.all():
+            inputs["attention_mask"] = torch.from_numpy(present.astype(np.int64))
+        return Batch(inputs, torch.from_numpy(counted), int(lengths.sum()), present.size)
+
+    def _counted(self, pieces: list[Encoding]) -> Iterator[tuple[int, int]]:
+        """Say which tokens of each window of a text count: each token of the text once."""
+        for number, piece in enumerate(pieces):
+            length = max(1, len(piece.ids))
+            start = 0 if number == 0 else self._prefix + (self._overlap + 1) // 2
+            is_last = number == len(pieces) - 1
+            yield start, length if is_last else length - self._suffix - self._overlap // 2
+
+
+def portions(order: np.ndarray, sizes: np.ndarray) -> Iterator[np.ndarray]:
+    """Split `order` into parts that are small enough to tokenize at once.
+
+    Parameters
+    ----------
+    order : ndarray of int
+        Numbers of texts.
+    sizes : ndarray of int
+        Characters of each text.
+    """
+    start = 0
+    while start < len(order):
+        part = order[start : start + _PORTION_TEXTS]
+        fits = int(np.searchsorted(np.cumsum(sizes[part]), _PORTION_CHARACTERS, side="right"))
+        part = part[: max(1, fits)]
+        yield part
+        start += len(part)
+
+
+def length_batch(lengths: np.ndarray, start: int, budget: int) -> int:
+    """Return where a batch ends that starts at `start` of descending `lengths`."""
+    return min(len(lengths), start + max(1, budget // int(lengths[start])))
+
+
+def _padded(rows: list[np.ndarray], present: np.ndarray, fill: int) -> torch.Tensor:
+    padded = np.full(present.shape, fill, dtype=np.int64)
+    padded[present] = np.concatenate(rows)
+    return torch.from_numpy(padded)
+
+
+def _well_formed(text: Text) -> Text:
+    """Replace lone surrogates, which no encoding can carry into the tokenizer."""
+    if isinstance(text, tuple):
+        first, second = text
+        return str(_well_formed(first)), str(_well_formed(second))
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+_PARALLELISM = "TOKENIZERS_PARALLELISM"
+_set_for_fork = False
+
+
+def _before_fork() -> None:
+    """Have a child tokenize without threads, which do not survive a fork, and without a warning.
+
+    The tokenizers library reads the variable in the child; what the user set is left alone.
+    """
+    global _set_for_fork
+    _set_for_fork = _PARALLELISM not in os.environ
+    if _set_for_fork:
+        os.environ[_PARALLELISM] = "false"
+
+
+def _after_fork_in_parent() -> None:
+    if _set_for_fork:
+        os.environ.pop(_PARALLELISM, None)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent)

@@ -1,0 +1,60 @@
+"""What is said when something can't be done: the package's errors and warnings.
+
+Every message names the parameter, the value, what is accepted and the remedy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+__all__ = [
+    "CacheWarning",
+    "LongTextWarning",
+    "ModelLoadError",
+    "ModelNotFoundError",
+    "parameter_error",
+]
+
+
+class ModelNotFoundError(OSError):
+    """No place that was looked in has the model that was asked for."""
+
+
+class ModelLoadError(ValueError):
+    """The model was found, but it can't be used, or must not be."""
+
+
+class LongTextWarning(UserWarning):
+    """Texts were longer than ``max_length`` and lost their ends."""
+
+
+class CacheWarning(UserWarning):
+    """The store on disk can't be read or written; results are computed instead."""
+
+
+def parameter_error(
+    name: str, value: Any, accepted: str | Iterable[Any], remedy: str = ""
+) -> ValueError:
+    """Build the error for a parameter whose value can't be used.
+
+    Parameters
+    ----------
+    name : str
+        The parameter.
+    value : object
+        What was passed.
+    accepted : str or iterable
+        What would have been accepted: a phrase, or the list of choices.
+    remedy : str, default=""
+        What to do now, as a sentence.
+
+    Returns
+    -------
+    ValueError
+        To be raised by the caller.
+    """
+    if not isinstance(accepted, str):
+        accepted = ", ".join(repr(choice) for choice in accepted)
+    message = f"{name}={value!r} can't be used. Accepted: {accepted}."
+    return ValueError(f"{message} {remedy}".rstrip())

@@ -1,0 +1,270 @@
+"""A store on disk, shared by processes: SQLite in WAL mode with checksummed values.
+
+A store must never be the reason that work stops: what can't be read is a miss, what can't be
+written is not kept, and both are said once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sqlite3
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from sklearn_bert.errors import CacheWarning
+from sklearn_bert.store.base import Store, StoreInfo
+
+__all__ = ["DiskStore"]
+
+T = TypeVar("T")
+
+_FILE_NAME = "sklearn_bert.sqlite"
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS entries (
+    key BLOB PRIMARY KEY,
+    value BLOB NOT NULL,
+    checksum BLOB NOT NULL,
+    used INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS entries_used ON entries (used);
+"""
+_KEYS_PER_QUERY = 500
+_BUSY_TIMEOUT_SECONDS = 60
+# A value's time of use is only rewritten when it is older than this, to keep reads cheap.
+_USED_RESOLUTION_SECONDS = 60
+# Evicting a little more than needed keeps it from happening at each write.
+_SHRINK_TO = 0.9
+
+
+class DiskStore(Store):
+    """Keeps values in a folder, up to a limit in bytes of its file.
+
+    Parameters
+    ----------
+    folder : path
+        Made if it does not exist.
+    limit : int
+        Bytes that the file may use.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from sklearn_bert.store import DiskStore
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = DiskStore(folder, limit=10_000_000)
+    ...     store.put_many([b"key"], [b"value"])
+    ...     found = store.get_many([b"key", b"other"])
+    ...     store.close()
+    >>> found
+    [b'value', None]
+    """
+
+    # Row header, checksum, time of use and the index entries.
+    overhead = 100
+
+    def __init__(self, folder: str | os.PathLike[str], limit: int) -> None:
+        self.path = Path(folder) / _FILE_NAME
+        self._limit = limit
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._owner = os.getpid()
+        self._warned = False
+        self._hits = 0
+        self._misses = 0
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Return the value of each key, None where there is none or where it is damaged."""
+        found = self._guarded(lambda connection: self._read(connection, keys), {})
+        values = [found.get(key) for key in keys]
+        with self._lock:
+            hits = sum(value is not None for value in values)
+            self._hits += hits
+            self._misses += len(values) - hits
+        return values
+
+    def put_many(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
+        """Keep all values in one transaction; the least recently used make room."""
+        if not keys:
+            return
+        now = int(time.time())
+        rows = [
+            (key, value, _checksum(key, value), now)
+            for key, value in zip(keys, values, strict=True)
+        ]
+        self._guarded(lambda connection: self._write(connection, rows), None)
+
+    def clear(self) -> None:
+        """Forget everything, the hit and miss counts too, and give the space back."""
+        with self._lock:
+            self._hits = self._misses = 0
+        self._guarded(lambda connection: _clear(connection), None)
+
+    def info(self) -> StoreInfo:
+        """Tell how full the store is and how this process used it."""
+        entries, size = self._guarded(
+            lambda connection: (_count(connection), _used_bytes(connection)), (0, 0)
+        )
+        return StoreInfo(entries, size, self._limit, self._hits, self._misses)
+
+    @property
+    def limit(self) -> int:
+        """Bytes that the file may use."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        self._limit = limit
+        self._guarded(self._shrink, None)
+
+    def close(self) -> None:
+        """Close the connection; the next use opens a new one."""
+        with self._lock:
+            connection, self._connection = self._connection, None
+            if connection is not None and self._owner == os.getpid():
+                connection.close()
+
+    def _guarded(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
+        """Do `work` on the connection; when the disk fails, say so once and go on without."""
+        with self._lock:
+            try:
+                return work(self._open())
+            except (sqlite3.Error, OSError) as error:
+                self.close()
+                if _is_damaged(error):
+                    self._remove_files()
+                self._warn(error)
+                return otherwise
+
+    def _open(self) -> sqlite3.Connection:
+        if self._owner != os.getpid():
+            # SQLite connections must not cross a fork: leave the parent's alone, unclosed.
+            self._abandoned = self._connection
+            self._connection, self._owner = None, os.getpid()
+        if self._connection is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(
+                self.path,
+                timeout=_BUSY_TIMEOUT_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
+                connection.executescript(_SCHEMA)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+        return self._connection
+
+    def _read(
+        self, connection: sqlite3.Connection, keys: Sequence[bytes]
+    ) -> dict[bytes, bytes]:
+        found: dict[bytes, bytes] = {}
+        stale: list[bytes] = []
+        damaged: list[bytes] = []
+        now = int(time.time())
+        for start in range(0, len(keys), _KEYS_PER_QUERY):
+            part = keys[start : start + _KEYS_PER_QUERY]
+            rows = connection.execute(
+                "SELECT key, value, checksum, used FROM entries "
+                f"WHERE key IN ({','.join('?' * len(part))})",
+                part,
+            )
+            for key, value, checksum, used in rows:
+                if checksum != _checksum(key, value):
+                    damaged.append(key)
+                    continue
+                found[key] = value
+                if used < now - _USED_RESOLUTION_SECONDS:
+                    stale.append(key)
+        if stale or damaged:
+            with _transaction(connection):
+                connection.executemany(
+                    "UPDATE entries SET used = ? WHERE key = ?", [(now, key) for key in stale]
+                )
+                connection.executemany(
+                    "DELETE FROM entries WHERE key = ?", [(key,) for key in damaged]
+                )
+        return found
+
+    def _write(
+        self, connection: sqlite3.Connection, rows: list[tuple[bytes, bytes, bytes, int]]
+    ) -> None:
+        with _transaction(connection):
+            connection.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)", rows)
+        self._shrink(connection)
+
+    def _shrink(self, connection: sqlite3.Connection) -> None:
+        used = _used_bytes(connection)
+        if used <= self._limit:
+            return
+        entries = _count(connection)
+        surplus = 1 - _SHRINK_TO * self._limit / used
+        with _transaction(connection):
+            connection.execute(
+                "DELETE FROM entries WHERE key IN "
+                "(SELECT key FROM entries ORDER BY used, rowid LIMIT ?)",
+                (max(1, round(entries * surplus)),),
+            )
+
+    def _remove_files(self) -> None:
+        for suffix in ("", "-wal", "-shm"):
+            with contextlib.suppress(OSError):
+                os.unlink(f"{self.path}{suffix}")
+
+    def _warn(self, error: Exception) -> None:
+        if self._warned:
+            return
+        self._warned = True
+        warnings.warn(
+            f"The cache in {self.path.parent} can't be used: {error}. Results are computed "
+            f"instead and stay correct. Pass cache='memory', or a folder that can be written.",
+            CacheWarning,
+            stacklevel=2,
+        )
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.execute("COMMIT")
+
+
+def _clear(connection: sqlite3.Connection) -> None:
+    with _transaction(connection):
+        connection.execute("DELETE FROM entries")
+    connection.execute("VACUUM")
+
+
+def _count(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT count(*) FROM entries").fetchone()[0])
+
+
+def _used_bytes(connection: sqlite3.Connection) -> int:
+    pages, free, page_size = (
+        int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * page_size
+
+
+def _checksum(key: bytes, value: bytes) -> bytes:
+    return hashlib.blake2b(value, digest_size=8, key=key[:64]).digest()
+
+
+def _is_damaged(error: Exception) -> bool:
+    codes = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return getattr(error, "sqlite_errorcode", None) in codes

@@ -1,0 +1,80 @@
+"""From the `cache` parameter to a store: one per process for memory, one per folder for disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from pathlib import Path
+
+from sklearn_bert.errors import parameter_error
+from sklearn_bert.store.base import Store
+from sklearn_bert.store.disk import DiskStore
+from sklearn_bert.store.memory import MemoryStore
+
+__all__ = ["CacheSpec", "open_store"]
+
+CacheSpec = str | os.PathLike[str] | None
+
+_GIB = 2**30
+_MEMORY_SHARE = 0.02
+_MEMORY_LEAST = _GIB // 4
+_DISK_SHARE = 0.1
+_DISK_MOST = 10 * _GIB
+
+_stores: dict[str | Path, Store] = {}
+_lock = threading.Lock()
+
+
+def open_store(cache: CacheSpec) -> Store | None:
+    """Return the store that a `cache` parameter means.
+
+    Parameters
+    ----------
+    cache : "memory", path or None
+        "memory" is this process's store, a path a folder for a store on disk, None no store.
+
+    Returns
+    -------
+    Store or None
+
+    Raises
+    ------
+    ValueError
+        If `cache` is anything else, or a path to something that is not a folder.
+    """
+    if cache is None:
+        return None
+    if not isinstance(cache, (str, os.PathLike)) or cache == "":
+        raise parameter_error("cache", cache, "'memory', None, or the path of a folder")
+    key = "memory" if cache == "memory" else Path(cache).expanduser().absolute()
+    if isinstance(key, Path) and key.exists() and not key.is_dir():
+        raise parameter_error("cache", str(cache), "'memory', None, or the path of a folder")
+    with _lock:
+        if key not in _stores:
+            _stores[key] = _new_store(key)
+        return _stores[key]
+
+
+def _new_store(key: str | Path) -> Store:
+    if isinstance(key, Path):
+        return DiskStore(key, limit=_default_disk_limit(key))
+    return MemoryStore(limit=max(_MEMORY_LEAST, int(_MEMORY_SHARE * _total_memory())))
+
+
+def _default_disk_limit(folder: Path) -> int:
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    return min(_DISK_MOST, int(_DISK_SHARE * shutil.disk_usage(existing).free))
+
+
+def _total_memory() -> int:
+    """Bytes of memory that this process may use, 0 where the system does not tell."""
+    try:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 0
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+    except OSError:
+        return total
+    return min(total, int(limit)) if limit.isdigit() else total

@@ -1,0 +1,198 @@
+"""What comes in: any container of texts or text pairs, and parameters, checked with clear errors.
+
+`check_texts` turns every accepted container into one list; the rest of the package sees only
+that list. The small `check_*` functions each hold one kind of parameter to its meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from numbers import Integral
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+
+from sklearn_bert.errors import parameter_error
+
+__all__ = [
+    "Text",
+    "check_choice",
+    "check_integer",
+    "check_texts",
+    "one_or_list",
+]
+
+Text: TypeAlias = str | tuple[str, str]
+T = TypeVar("T")
+
+_ACCEPTED = (
+    "a list, tuple, NumPy array, pandas or polars Series, or pyarrow array of strings; "
+    "for text pairs a list of 2-tuples, a DataFrame or an array with two columns"
+)
+_SHOWN = 5
+
+
+def check_texts(X: Any) -> list[Text]:
+    """Return the texts or text pairs in `X` as a list.
+
+    Parameters
+    ----------
+    X : container of str of shape (n_samples,), or of text pairs of shape (n_samples, 2)
+        A list, tuple, NumPy array, pandas or polars Series or pyarrow array; for pairs a list of
+        2-tuples, a DataFrame, Table or array with two columns. One column counts as single texts.
+
+    Returns
+    -------
+    list of str, or list of (str, str)
+        Plain Python strings, in the order of `X`.
+
+    Raises
+    ------
+    TypeError
+        If `X` is no container of strings, or some of its items are not strings.
+    ValueError
+        If `X` is empty, has missing values, or has more than two columns.
+    """
+    columns = _columns(X)
+    if len(columns) not in (1, 2):
+        raise ValueError(
+            f"X has {len(columns)} columns. Accepted: one column of texts, or two columns for "
+            f"text pairs. Select them first, for example with ColumnTransformer."
+        )
+    if len(columns[0]) == 0:
+        raise ValueError(
+            "Found array with 0 sample(s) in X while a minimum of 1 is required. "
+            "Pass at least one text; an empty string counts as one."
+        )
+    strings = [_strings(column) for column in columns]
+    return strings[0] if len(strings) == 1 else list(zip(*strings, strict=True))
+
+
+def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
+    """Raise unless `value` is one of `choices`."""
+    choices = list(choices)
+    if not any(type(value) is type(choice) and value == choice for choice in choices):
+        raise parameter_error(name, value, choices)
+
+
+def check_integer(name: str, value: Any, *, minimum: int, accepted: str) -> None:
+    """Raise unless `value` is an integer (a bool is not) of at least `minimum`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
+        raise parameter_error(name, value, accepted)
+
+
+def one_or_list(name: str, value: T | Sequence[T]) -> list[T]:
+    """Return `value` as a list, whether it is one item or a list or tuple of them."""
+    if not isinstance(value, (list, tuple)):
+        return [value]  # type: ignore[list-item]
+    if not value:
+        raise parameter_error(name, value, "one item, or a list with at least one")
+    return list(value)
+
+
+def _columns(X: Any) -> list[list[Any]]:
+    """Split any accepted container into its columns, each a list."""
+    for accepts, split in _CONTAINERS:
+        if accepts(X):
+            return split(X)
+    hint = " Pass [text] for a single text." if isinstance(X, str) else ""
+    raise TypeError(f"X is a {type(X).__name__}. Accepted: {_ACCEPTED}.{hint}")
+
+
+def _array_columns(X: np.ndarray) -> list[list[Any]]:
+    if X.ndim not in (1, 2):
+        raise ValueError(f"X is an array with {X.ndim} dimensions. Accepted: {_ACCEPTED}.")
+    if X.dtype.kind not in "OUTV":
+        raise TypeError(f"X is an array of {X.dtype}, not of strings. Accepted: {_ACCEPTED}.")
+    return [X.tolist()] if X.ndim == 1 else [column.tolist() for column in X.T]
+
+
+def _sequence_columns(X: Sequence[Any]) -> list[list[Any]]:
+    items = list(X)
+    if not items or not any(isinstance(item, tuple) for item in items):
+        return [items]
+    for position, item in enumerate(items):
+        if not isinstance(item, tuple) or len(item) != len(items[0]):
+            raise ValueError(
+                f"X[{position}]={_short(item)} does not match X[0]={_short(items[0])}. A list of "
+                f"pairs needs a 2-tuple of strings everywhere."
+            )
+    return [list(column) for column in zip(*items, strict=True)]
+
+
+def _is_plain_sequence(X: Any) -> bool:
+    return (
+        hasattr(X, "__len__")
+        and hasattr(X, "__getitem__")
+        and not hasattr(X, "keys")
+        and not hasattr(X, "ndim")
+        and not isinstance(X, (str, bytes, bytearray, memoryview))
+    )
+
+
+def _has(*names: str) -> Callable[[Any], bool]:
+    return lambda X: not isinstance(X, type) and all(hasattr(X, name) for name in names)
+
+
+# Containers are told apart by what they can do, so that no optional library is imported.
+_CONTAINERS: list[tuple[Callable[[Any], bool], Callable[[Any], list[list[Any]]]]] = [
+    (lambda X: isinstance(X, np.ndarray), _array_columns),
+    # pandas.DataFrame
+    (_has("iloc", "columns"), lambda X: [X.iloc[:, i].tolist() for i in range(X.shape[1])]),
+    # polars.DataFrame
+    (_has("get_columns"), lambda X: [column.to_list() for column in X.get_columns()]),
+    # pyarrow.Table, RecordBatch
+    (_has("itercolumns", "schema"), lambda X: [column.to_pylist() for column in X.itercolumns()]),
+    # pyarrow.Array, ChunkedArray
+    (_has("to_pylist"), lambda X: [X.to_pylist()]),
+    # polars.Series
+    (_has("to_list", "rechunk"), lambda X: [X.to_list()]),
+    # pandas.Series, pandas.Index, pandas extension arrays
+    (_has("isna", "tolist"), lambda X: [X.tolist()]),
+    (_is_plain_sequence, _sequence_columns),
+]
+
+
+def _strings(column: list[Any]) -> list[str]:
+    """Return the column as plain strings, or raise for what is missing or is no string."""
+    if all(type(item) is str for item in column):
+        return column
+    missing = [i for i, item in enumerate(column) if _is_missing(item)]
+    if missing:
+        raise ValueError(
+            f"X has {len(missing)} missing value(s), the first at position(s) "
+            f"{_positions(missing)}. Drop these rows, or fill them: '' is accepted as a text."
+        )
+    wrong = [i for i, item in enumerate(column) if not isinstance(item, str)]
+    if wrong:
+        item = column[wrong[0]]
+        raise TypeError(
+            f"X has {len(wrong)} item(s) that are not strings, the first at position(s) "
+            f"{_positions(wrong)}: X[{wrong[0]}]={_short(item)} is a {type(item).__name__}. "
+            f"Accepted: {_ACCEPTED}. {_remedy(item)}"
+        )
+    return [str(item) for item in column]
+
+
+def _is_missing(item: Any) -> bool:
+    if item is None or type(item).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(item, (float, np.floating)) and bool(np.isnan(item))
+
+
+def _remedy(item: Any) -> str:
+    if isinstance(item, (bytes, bytearray)):
+        return "Decode bytes first: text.decode('utf-8')."
+    if isinstance(item, (list, np.ndarray)):
+        return "Join lists of words first: ' '.join(words). Pairs are 2-tuples."
+    return "Convert first: str(value)."
+
+
+def _positions(found: list[int]) -> str:
+    shown = ", ".join(map(str, found[:_SHOWN]))
+    return f"{shown}, ..." if len(found) > _SHOWN else shown
+
+
+def _short(item: Any) -> str:
+    text = repr(item)
+    return text if len(text) <= 60 else f"{text[:57]}..."
