@@ -25,6 +25,7 @@ from sklearn_bert.encoder import work
 from sklearn_bert.encoder.attention import CPU_ATTENTION, register_cpu_attention
 from sklearn_bert.encoder.depth import LowerPart
 from sklearn_bert.encoder.execution import PRECISIONS, prepare_heap
+from sklearn_bert.encoder.linear import use_onednn
 from sklearn_bert.encoder.sources import find_model_folder, weight_files
 from sklearn_bert.encoder.tokenization import TextTokenizer
 from sklearn_bert.errors import ModelLoadError, parameter_error
@@ -79,12 +80,9 @@ class Checkpoint:
         with _quiet_transformers():
             self._tokenizer = _load_tokenizer(folder)
             model = _load_model(folder, precision)
-        if device.type == "cpu":
-            prepare_heap()
-            register_cpu_attention()
-            if getattr(model, "_supports_attention_backend", False):
-                model.set_attn_implementation(CPU_ATTENTION)
         model.to(device).eval().requires_grad_(False)
+        if device.type == "cpu":
+            _tune_for_cpu(model, precision)
         self.lower = LowerPart(model)
         self.n_layers = self.lower.n_layers
         self.hidden_size = int(model.config.hidden_size)
@@ -131,6 +129,16 @@ class Checkpoint:
                     with_type_ids="token_type_ids" in self._tokenizer.model_input_names,
                 )
             return self._text_tokenizers[key]
+
+
+def _tune_for_cpu(model: nn.Module, precision: str) -> None:
+    """Swap in what computes the same faster; see docs/decisions/0004-cpu-speed.md."""
+    prepare_heap()
+    register_cpu_attention()
+    if getattr(model, "_supports_attention_backend", False):
+        model.set_attn_implementation(CPU_ATTENTION)
+    if precision == "float32":
+        use_onednn(model)
 
 
 _loaded: weakref.WeakValueDictionary[tuple[str, str, str, str], Checkpoint] = (

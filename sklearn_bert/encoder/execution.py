@@ -17,6 +17,7 @@ __all__ = [
     "PRECISIONS",
     "Budget",
     "ahead",
+    "prepare_heap",
     "resolve_batch_tokens",
     "resolve_device",
     "resolve_precision",

@@ -279,12 +279,11 @@ def _pass(
 
     def run() -> bool:
         inputs = {name: ids.to(checkpoint.device) for name, ids in batch.inputs.items()}
-        counted = batch.counted.to(checkpoint.device)
+        counted = None if batch.counted is None else batch.counted.to(checkpoint.device)
 
         def visit(layer: int, states: torch.Tensor) -> None:
             if layer not in columns:
                 return
-            states = states if states.dtype == torch.float64 else states.float()
             for column, pooling in columns[layer]:
                 out[:, column] = pool(pooling, states, counted)
 

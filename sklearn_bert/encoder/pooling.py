@@ -14,27 +14,34 @@ import torch
 __all__ = ["KEPT_POOLINGS", "POOLINGS", "join_windows", "pool"]
 
 
-def _pool_cls(states: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
+def _pool_cls(states: torch.Tensor, counted: torch.Tensor | None) -> torch.Tensor:
     return states[:, 0]
 
 
-def _pool_mean(states: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
-    weights = counted.to(states.dtype)
-    totals = torch.bmm(weights.unsqueeze(1), states).squeeze(1)
+def _pool_mean(states: torch.Tensor, counted: torch.Tensor | None) -> torch.Tensor:
+    exact = torch.promote_types(states.dtype, torch.float32)
+    if counted is None:
+        return states.mean(dim=1, dtype=exact)
+    weights = counted.to(exact)
+    totals = torch.bmm(weights.unsqueeze(1), states.to(exact)).squeeze(1)
     return totals / weights.sum(dim=1, keepdim=True).clamp_min(1)
 
 
-def _pool_max(states: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
+def _pool_max(states: torch.Tensor, counted: torch.Tensor | None) -> torch.Tensor:
+    if counted is None:
+        return states.amax(dim=1)
     return states.masked_fill(~counted.unsqueeze(-1), -torch.inf).amax(dim=1)
 
 
-def _pool_last(states: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
+def _pool_last(states: torch.Tensor, counted: torch.Tensor | None) -> torch.Tensor:
+    if counted is None:
+        return states[:, -1]
     positions = torch.arange(states.shape[1], device=states.device)
     last = torch.where(counted, positions, 0).amax(dim=1)
     return states[torch.arange(len(states), device=states.device), last]
 
 
-_POOL: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+_POOL: dict[str, Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]] = {
     "cls": _pool_cls,
     "mean": _pool_mean,
     "max": _pool_max,
@@ -71,7 +78,7 @@ POOLINGS = tuple(_JOIN)
 KEPT_POOLINGS = ("cls", "mean", "max")
 
 
-def pool(pooling: str, states: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
+def pool(pooling: str, states: torch.Tensor, counted: torch.Tensor | None) -> torch.Tensor:
     """Pool the states of a batch.
 
     Parameters
@@ -79,9 +86,10 @@ def pool(pooling: str, states: torch.Tensor, counted: torch.Tensor) -> torch.Ten
     pooling : {"cls", "mean", "max", "last"}
         The mode.
     states : Tensor of shape (batch, length, hidden)
-        Token states, at least float32 where sums matter.
-    counted : bool Tensor of shape (batch, length)
+        Token states; sums over them are taken in float32 at least.
+    counted : bool Tensor of shape (batch, length), or None
         The tokens that count: no padding, and of the overlap of two windows each token once.
+        None means all.
 
     Returns
     -------

@@ -24,6 +24,7 @@ LONG_TEXT = ("truncate", "chunk")
 _PORTION_TEXTS = 2048
 _PORTION_CHARACTERS = 4_000_000
 _OVERLAP_SHARE = 4
+_LEAST_FULL = 0.6
 
 
 @dataclass(frozen=True)
@@ -64,14 +65,14 @@ class Batch:
     ----------
     inputs : dict of str to Tensor
         What the encoder takes; no attention mask where nothing is padded.
-    counted : bool Tensor of shape (batch, length)
-        The tokens that count in pooling.
+    counted : bool Tensor of shape (batch, length), or None
+        The tokens that count in pooling; None where all do.
     tokens, padded_tokens : int
         Without and with padding.
     """
 
     inputs: dict[str, torch.Tensor]
-    counted: torch.Tensor
+    counted: torch.Tensor | None
     tokens: int
     padded_tokens: int
 
@@ -142,7 +143,13 @@ class TextTokenizer:
             inputs["token_type_ids"] = _padded([windows.type_ids[i] for i in chosen], present, 0)
         if not present.all():
             inputs["attention_mask"] = torch.from_numpy(present.astype(np.int64))
-        return Batch(inputs, torch.from_numpy(counted), int(lengths.sum()), present.size)
+        all_count = bool(counted.all())
+        return Batch(
+            inputs,
+            None if all_count else torch.from_numpy(counted),
+            int(lengths.sum()),
+            present.size,
+        )
 
     def _counted(self, pieces: list[Encoding]) -> Iterator[tuple[int, int]]:
         """Say which tokens of each window of a text count: each token of the text once."""
@@ -173,8 +180,17 @@ def portions(order: np.ndarray, sizes: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def length_batch(lengths: np.ndarray, start: int, budget: int) -> int:
-    """Return where a batch ends that starts at `start` of descending `lengths`."""
-    return min(len(lengths), start + max(1, budget // int(lengths[start])))
+    """Return where a batch ends that starts at `start` of descending `lengths`.
+
+    A batch is as full as `budget` allows, or a little less if it then ends where the length
+    changes: a batch of one length needs neither padding nor a mask.
+    """
+    stop = min(len(lengths), start + max(1, budget // int(lengths[start])))
+    if stop == len(lengths) or lengths[stop] < lengths[stop - 1]:
+        return stop
+    # The first window as short as the last one of a full batch.
+    change = start + int(np.searchsorted(-lengths[start:stop], -lengths[stop - 1]))
+    return change if change - start >= _LEAST_FULL * (stop - start) else stop
 
 
 def _padded(rows: list[np.ndarray], present: np.ndarray, fill: int) -> torch.Tensor:
