@@ -1,4 +1,4 @@
-"""BERT with scikit-learn habits: fixed features and fine-tuning, each frozen layer run once per text.
+"""BERT with scikit-learn habits: features and fine-tuning, no text twice through a frozen layer.
 
 Names are imported when they are first used, so that `import sklearn_bert` stays light.
 """

@@ -65,7 +65,7 @@ def check_texts(X: Any) -> list[Text]:
             "Pass at least one text; an empty string counts as one."
         )
     strings = [_strings(column) for column in columns]
-    return strings[0] if len(strings) == 1 else list(zip(*strings, strict=True))
+    return list(strings[0]) if len(strings) == 1 else list(zip(*strings, strict=True))
 
 
 def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer, PreTrainedModel
 from transformers import logging as transformers_logging
 
 from sklearn_bert.encoder import work
@@ -131,7 +131,7 @@ class Checkpoint:
             return self._text_tokenizers[key]
 
 
-def _tune_for_cpu(model: nn.Module, precision: str) -> None:
+def _tune_for_cpu(model: PreTrainedModel, precision: str) -> None:
     """Swap in what computes the same faster; see docs/decisions/0004-cpu-speed.md."""
     prepare_heap()
     register_cpu_attention()
@@ -240,7 +240,7 @@ def _load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def _load_model(folder: Path, precision: str) -> nn.Module:
+def _load_model(folder: Path, precision: str) -> PreTrainedModel:
     """Load the encoder, leaving the global random state as it was."""
     try:
         with torch.random.fork_rng(devices=[]):
@@ -285,7 +285,7 @@ def _quiet_transformers() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def _longest(model: nn.Module, tokenizer: Any) -> int:
+def _longest(model: PreTrainedModel, tokenizer: Any) -> int:
     """Return the most tokens that both the positions and the tokenizer allow."""
     limits = [int(tokenizer.model_max_length)] if tokenizer.model_max_length < _NO_LENGTH else []
     positions = getattr(model.config, "max_position_embeddings", None)
@@ -294,7 +294,7 @@ def _longest(model: nn.Module, tokenizer: Any) -> int:
     return min(limits, default=_FALLBACK_LENGTH)
 
 
-def _positions_before_first(model: nn.Module) -> int:
+def _positions_before_first(model: PreTrainedModel) -> int:
     """Count the positions that RoBERTa's kin never use: they start after the padding index."""
     for name, module in model.named_modules():
         if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 
 from sklearn_bert.errors import ModelLoadError, parameter_error
 
@@ -40,9 +41,9 @@ class LowerPart:
         Whether several layers are the same module (ALBERT).
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: PreTrainedModel) -> None:
         self.model = model
-        self.n_layers = int(model.config.num_hidden_layers)  # type: ignore[union-attr, arg-type]
+        self.n_layers = int(model.config.num_hidden_layers)
         layers = _find_layers(model, self.n_layers)
         self.shares_layers = len(layers) < self.n_layers
         self._run = threading.local()
@@ -78,7 +79,9 @@ class LowerPart:
         pooled: torch.Tensor | None = getattr(output, "pooler_output", None)
         return pooled
 
-    def _before_layer(self, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _before_layer(
+        self, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
         visit = getattr(self._run, "visit", None)
         if visit is None:
             return

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -39,7 +39,7 @@ _BATCH_TOKENS_ELSEWHERE = 32_768
 _HEAP_BLOCK_BYTES = 31 * 2**20
 
 
-def resolve_device(device: str | torch.device) -> torch.device:
+def resolve_device(device: Any) -> torch.device:
     """Return the torch device that a `device` parameter means.
 
     Parameters
@@ -58,15 +58,15 @@ def resolve_device(device: str | torch.device) -> torch.device:
         resolved = torch.device(device)
     except (RuntimeError, TypeError):
         raise parameter_error("device", device, _available_devices()) from None
-    present = {
-        "cpu": lambda: True,
-        "cuda": lambda: (resolved.index or 0) < torch.cuda.device_count(),
-        "mps": torch.backends.mps.is_available,
+    counts = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count(),
+        "mps": int(torch.backends.mps.is_available()),
     }
-    if resolved.type not in present or not present[resolved.type]():
+    if (resolved.index or 0) >= counts.get(resolved.type, 0):
         remedy = "Pass device='auto', or install a PyTorch build that supports the hardware."
         raise parameter_error("device", str(device), _available_devices(), remedy)
-    if resolved.type == "cuda" and resolved.index is None:
+    if str(resolved) == "cuda":
         return torch.device("cuda", torch.cuda.current_device())
     return resolved
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -119,8 +120,9 @@ class _Run:
         self.store = encoder.store
         self.texts = texts
         self.wanted = wanted
-        self.sizes = np.array([len(text) if isinstance(text, str) else len("".join(text))
-                               for text in texts])
+        self.sizes = np.array(
+            [len(text) if isinstance(text, str) else len("".join(text)) for text in texts]
+        )
         shape = (len(texts), len(wanted), self.checkpoint.hidden_size)
         self.vectors = np.empty(shape, dtype=np.float32)
         self.missing = np.ones(len(texts), dtype=bool)
@@ -261,7 +263,7 @@ class _Run:
     def _read_cut(self) -> None:
         """Learn which of the texts found were cut, so that they are counted each time."""
         assert self.store is not None
-        # A token has four bytes of UTF-8 at most in no known tokenizer; shorter texts are whole.
+        # Tokens are bytes at the finest, and a character has four at most: the rest are whole.
         long = np.flatnonzero(~self.missing & (4 * self.sizes > self.encoder.max_length))
         flags = self.store.get_many([self.text_keys[i] + _CUT for i in long])
         self.cut[long] = [flag is not None for flag in flags]
@@ -290,6 +292,7 @@ def _pass(
         from_pooler = checkpoint.lower.run(inputs, depth, visit)
         for column, kind in enumerate(kinds):
             if kind.pooling == "pooler":
+                assert from_pooler is not None
                 out[:, column] = from_pooler
         work.count(
             batches=1,
@@ -310,7 +313,7 @@ def _join(by_window: np.ndarray, windows: Windows, kinds: list[Kind]) -> np.ndar
     counts = windows.counted[:, 1] - windows.counted[:, 0]
     starts = np.searchsorted(windows.owner, np.arange(n_texts + 1))
     by_text = np.empty((n_texts, *by_window.shape[1:]), dtype=by_window.dtype)
-    for text, (start, stop) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
+    for text, (start, stop) in enumerate(pairwise(starts)):
         for column, kind in enumerate(kinds):
             by_text[text, column] = join_windows(
                 kind.pooling, by_window[start:stop, column], counts[start:stop]

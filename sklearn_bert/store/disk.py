@@ -80,7 +80,8 @@ class DiskStore(Store):
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the value of each key, None where there is none or where it is damaged."""
-        found = self._guarded(lambda connection: self._read(connection, keys), {})
+        nothing: dict[bytes, bytes] = {}
+        found = self._guarded(lambda connection: self._read(connection, keys), nothing)
         values = [found.get(key) for key in keys]
         with self._lock:
             hits = sum(value is not None for value in values)
@@ -164,9 +165,7 @@ class DiskStore(Store):
             self._connection = connection
         return self._connection
 
-    def _read(
-        self, connection: sqlite3.Connection, keys: Sequence[bytes]
-    ) -> dict[bytes, bytes]:
+    def _read(self, connection: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         found: dict[bytes, bytes] = {}
         stale: list[bytes] = []
         damaged: list[bytes] = []

@@ -71,9 +71,7 @@ class MemoryStore(Store):
     def info(self) -> StoreInfo:
         """Tell how full the store is and how it was used."""
         with self._lock:
-            return StoreInfo(
-                len(self._values), self._size, self._limit, self._hits, self._misses
-            )
+            return StoreInfo(len(self._values), self._size, self._limit, self._hits, self._misses)
 
     @property
     def limit(self) -> int:
