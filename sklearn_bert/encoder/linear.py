@@ -13,42 +13,34 @@ from torch.nn import functional as F
 __all__ = ["OneDnnLinear", "use_onednn"]
 
 
-class OneDnnLinear(nn.Module):
-    """A frozen linear map with its weights in oneDNN's own memory.
+class OneDnnLinear(nn.Linear):
+    """A linear map computed as a convolution with a window of one, which oneDNN takes over.
 
-    Parameters
-    ----------
-    linear : Linear
-        The map to take the place of, in float32 on the CPU.
+    Neither states nor weights are copied: rows of states are pixels with their features last,
+    which is a memory format that oneDNN knows.
     """
 
-    def __init__(self, linear: nn.Linear) -> None:
-        super().__init__()
-        self.in_features = linear.in_features
-        self.out_features = linear.out_features
-        self._weight = linear.weight.detach().to_mkldnn()
-        self._bias = None if linear.bias is None else linear.bias.detach().to_mkldnn()
-
-    @property
-    def weight(self) -> torch.Tensor:
-        """The weights as an ordinary tensor, for models that look at them."""
-        return self._weight.to_dense()
-
-    @property
-    def bias(self) -> torch.Tensor | None:
-        """The bias as an ordinary tensor, for models that look at it."""
-        return None if self._bias is None else self._bias.to_dense()
+    @classmethod
+    def sharing(cls, linear: nn.Linear) -> OneDnnLinear:
+        """Return the same map, with the same parameters and not copies of them."""
+        shared = cls(linear.in_features, linear.out_features, device="meta")
+        shared.weight, shared.bias = linear.weight, linear.bias
+        return shared.train(linear.training)
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """Apply the map to the last dimension."""
-        return F.linear(states.to_mkldnn(), self._weight, self._bias).to_dense()
+        if states.dtype != torch.float32:
+            return super().forward(states)
+        rows = states.reshape(1, -1, 1, states.shape[-1]).permute(0, 3, 1, 2)
+        mapped = F.conv2d(rows, self.weight[:, :, None, None], self.bias)
+        return mapped.permute(0, 2, 3, 1).reshape(*states.shape[:-1], self.out_features)
 
 
 def use_onednn(model: nn.Module) -> None:
-    """Replace the linear maps of a frozen float32 model on the CPU, where oneDNN is at hand."""
+    """Replace the linear maps of a model on the CPU, where PyTorch has oneDNN."""
     if not torch.backends.mkldnn.is_available():
         return
     for parent in list(model.modules()):
         for name, child in parent.named_children():
             if type(child) is nn.Linear:
-                setattr(parent, name, OneDnnLinear(child))
+                setattr(parent, name, OneDnnLinear.sharing(child))
