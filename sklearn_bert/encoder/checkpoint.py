@@ -13,6 +13,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Iterator
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ class Checkpoint:
         self._lock = threading.Lock()
         self.busy = threading.RLock()
 
-    def resolve_max_length(self, max_length: int | None) -> int:
+    def resolve_max_length(self, max_length: Any) -> int:
         """Return the limit in tokens that a `max_length` parameter means.
 
         Raises
@@ -105,7 +106,7 @@ class Checkpoint:
         if max_length is None:
             return self.max_length
         least = self._tokenizer.num_special_tokens_to_add(pair=True) + 2
-        whole = isinstance(max_length, int) and not isinstance(max_length, bool)
+        whole = isinstance(max_length, Integral) and not isinstance(max_length, bool)
         if not whole or not least <= max_length <= self.max_length:
             raise parameter_error(
                 "max_length",
@@ -114,7 +115,7 @@ class Checkpoint:
                 f"The limit of the model is {self.max_length}; for longer texts see "
                 f"long_text='chunk'.",
             )
-        return max_length
+        return int(max_length)
 
     def text_tokenizer(self, max_length: int, long_text: str) -> TextTokenizer:
         """Return the tokenizer with a limit; one for each limit is kept."""
@@ -134,11 +135,11 @@ class Checkpoint:
 def _tune_for_cpu(model: PreTrainedModel, precision: str) -> None:
     """Swap in what computes the same faster; see docs/decisions/0004-cpu-speed.md."""
     prepare_heap()
-    register_cpu_attention()
-    if getattr(model, "_supports_attention_backend", False):
-        model.set_attn_implementation(CPU_ATTENTION)
     if precision == "float32":
         use_onednn(model)
+    if precision == "bfloat16" and getattr(model, "_supports_attention_backend", False):
+        register_cpu_attention()
+        model.set_attn_implementation(CPU_ATTENTION)
 
 
 _loaded: weakref.WeakValueDictionary[tuple[str, str, str, str], Checkpoint] = (

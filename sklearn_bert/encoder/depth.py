@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -95,7 +96,7 @@ class _DepthReached(Exception):
     """Ends a forward pass at the depth that was asked for; never leaves this module."""
 
 
-def resolve_layer(layer: int, n_layers: int) -> int:
+def resolve_layer(layer: Any, n_layers: int) -> int:
     """Return the depth that a `layers` index means, counted from the end if negative.
 
     Raises
@@ -103,7 +104,7 @@ def resolve_layer(layer: int, n_layers: int) -> int:
     ValueError
         If `layer` is no integer, or the model has no such hidden state.
     """
-    if isinstance(layer, bool) or not isinstance(layer, int):
+    if isinstance(layer, bool) or not isinstance(layer, Integral):
         raise parameter_error("layers", layer, "an integer, or a list of integers")
     if not -n_layers - 1 <= layer <= n_layers:
         raise parameter_error(
@@ -112,7 +113,7 @@ def resolve_layer(layer: int, n_layers: int) -> int:
             f"0 (embeddings) to {n_layers} (last layer), or -1 (last layer) to {-n_layers - 1}",
             f"The model has {n_layers} layers.",
         )
-    return layer % (n_layers + 1)
+    return int(layer) % (n_layers + 1)
 
 
 def _find_layers(model: nn.Module, n_layers: int) -> list[nn.Module]:
