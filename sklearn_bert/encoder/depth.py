@@ -106,6 +106,7 @@ def resolve_layer(layer: Any, n_layers: int) -> int:
     """
     if isinstance(layer, bool) or not isinstance(layer, Integral):
         raise parameter_error("layers", layer, "an integer, or a list of integers")
+    layer = int(layer)
     if not -n_layers - 1 <= layer <= n_layers:
         raise parameter_error(
             "layers",
@@ -113,7 +114,7 @@ def resolve_layer(layer: Any, n_layers: int) -> int:
             f"0 (embeddings) to {n_layers} (last layer), or -1 (last layer) to {-n_layers - 1}",
             f"The model has {n_layers} layers.",
         )
-    return int(layer) % (n_layers + 1)
+    return layer % (n_layers + 1)
 
 
 def _find_layers(model: nn.Module, n_layers: int) -> list[nn.Module]:
