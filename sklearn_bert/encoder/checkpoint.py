@@ -46,6 +46,8 @@ _VOLATILE_CONFIG = {
     "torch_dtype",
     "transformers_version",
 }
+# Without any of these, transformers makes up a tokenizer that knows no words, and says nothing.
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 
 
 class Checkpoint:
@@ -214,6 +216,8 @@ def _fingerprint(folder: Path) -> str:
             settings = json.loads(config.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ModelLoadError(f"{config} is not valid JSON: {error}.") from error
+        if not isinstance(settings, dict):
+            raise ModelLoadError(f"{config} is not a model's config: it holds no JSON object.")
         kept = {name: value for name, value in settings.items() if name not in _VOLATILE_CONFIG}
         digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
         for path in files[1:]:
@@ -224,6 +228,12 @@ def _fingerprint(folder: Path) -> str:
 
 
 def _load_tokenizer(folder: Path) -> Any:
+    if not any(path for pattern in _TOKENIZER_FILES for path in folder.glob(pattern)):
+        raise ModelLoadError(
+            f"The tokenizer is missing in {folder}: there is none of "
+            f"{', '.join(_TOKENIZER_FILES)}. Save it beside the weights with "
+            f"tokenizer.save_pretrained(folder)."
+        )
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,7 +34,7 @@ PRECISIONS: dict[str, torch.dtype] = {
 }
 _NATIVE_BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 # Padded tokens for which one forward pass is fastest, by type of device.
-_BATCH_TOKENS = {"cpu": 1024}
+_BATCH_TOKENS = {"cpu": 2048}
 _BATCH_TOKENS_ELSEWHERE = 32_768
 # The largest block that glibc's malloc lets its thresholds follow (mallopt(3)).
 _HEAP_BLOCK_BYTES = 31 * 2**20
@@ -191,3 +192,8 @@ def _cpu_flags() -> frozenset[str]:
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+if hasattr(os, "register_at_fork"):
+    # OpenMP's threads do not survive a fork, and a child that waits for them hangs.
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))

@@ -18,7 +18,7 @@ from sklearn_bert.encoder import work
 from sklearn_bert.encoder.checkpoint import Checkpoint
 from sklearn_bert.encoder.execution import Budget, ahead
 from sklearn_bert.encoder.pooling import KEPT_POOLINGS, join_windows, pool
-from sklearn_bert.encoder.tokenization import Batch, TextTokenizer, Windows, length_batch, portions
+from sklearn_bert.encoder.tokenization import Batch, TextTokenizer, Windows, portions
 from sklearn_bert.store import Keys, Store
 from sklearn_bert.validation import Text
 
@@ -232,7 +232,7 @@ class _Run:
         texts_per_window = len(windows.cut) / len(order)
         start = 0
         while start < len(order):
-            stop = length_batch(lengths, start, budget.tokens)
+            stop = tokenizer.batch_end(lengths, start, budget.tokens)
             batch = tokenizer.batch(windows, order[start:stop])
             if budget.run(_pass(self.checkpoint, batch, kinds, vectors[start:stop])) is None:
                 continue
@@ -263,8 +263,10 @@ class _Run:
     def _read_cut(self) -> None:
         """Learn which of the texts found were cut, so that they are counted each time."""
         assert self.store is not None
-        # Tokens are bytes at the finest, and a character has four at most: the rest are whole.
-        long = np.flatnonzero(~self.missing & (4 * self.sizes > self.encoder.max_length))
+        # A tokenizer may normalize one character to 18 (NFKC of U+FDFA) and split each into four
+        # bytes, and it adds special tokens: what is shorter than that was never cut.
+        most_tokens = 18 * 4 * self.sizes + 8
+        long = np.flatnonzero(~self.missing & (most_tokens > self.encoder.max_length))
         flags = self.store.get_many([self.text_keys[i] + _CUT for i in long])
         self.cut[long] = [flag is not None for flag in flags]
 

@@ -6,6 +6,7 @@ tokenization works on windows; a text that fits is one window.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,15 @@ from tokenizers import Encoding, Tokenizer
 
 from sklearn_bert.validation import Text
 
-__all__ = ["LONG_TEXT", "Batch", "TextTokenizer", "Windows", "length_batch", "portions"]
+__all__ = [
+    "LONG_TEXT",
+    "Batch",
+    "TextTokenizer",
+    "Windows",
+    "batch_size",
+    "padded_length",
+    "portions",
+]
 
 LONG_TEXT = ("truncate", "chunk")
 
@@ -24,7 +33,8 @@ LONG_TEXT = ("truncate", "chunk")
 _PORTION_TEXTS = 2048
 _PORTION_CHARACTERS = 4_000_000
 _OVERLAP_SHARE = 4
-_LEAST_FULL = 0.6
+_LENGTH_BITS = 5
+_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -104,6 +114,7 @@ class TextTokenizer:
         self._tokenizer.enable_truncation(
             max_length, stride=self._overlap, strategy="longest_first"
         )
+        self._max_length = max_length
         self._chunk = long_text == "chunk"
         self._pad_id = pad_id
         self._with_type_ids = with_type_ids
@@ -130,13 +141,18 @@ class TextTokenizer:
             cut=np.array([bool(e.overflowing) and not self._chunk for e in encodings]),
         )
 
+    def batch_end(self, lengths: np.ndarray, start: int, budget: int) -> int:
+        """Return where a batch ends that starts at `start` of descending `lengths`."""
+        longest = padded_length(int(lengths[start]), self._max_length)
+        return min(len(lengths), start + batch_size(longest, budget))
+
     def batch(self, windows: Windows, chosen: np.ndarray) -> Batch:
         """Pad the chosen windows to one length."""
         ids = [windows.ids[i] for i in chosen]
         lengths = np.array([len(row) for row in ids])
-        present = np.arange(lengths.max()) < lengths[:, None]
+        positions = np.arange(padded_length(int(lengths.max()), self._max_length))
+        present = positions < lengths[:, None]
         spans = windows.counted[chosen]
-        positions = np.arange(lengths.max())
         counted = (positions >= spans[:, :1]) & (positions < spans[:, 1:])
         inputs = {"input_ids": _padded(ids, present, self._pad_id)}
         if windows.type_ids is not None:
@@ -179,18 +195,25 @@ def portions(order: np.ndarray, sizes: np.ndarray) -> Iterator[np.ndarray]:
         start += len(part)
 
 
-def length_batch(lengths: np.ndarray, start: int, budget: int) -> int:
-    """Return where a batch ends that starts at `start` of descending `lengths`.
+def padded_length(length: int, limit: int) -> int:
+    """Return the length to pad to: a little more than `length`, so that few lengths occur.
 
-    A batch is as full as `budget` allows, or a little less if it then ends where the length
-    changes: a batch of one length needs neither padding nor a mask.
+    The step grows with the length and adds 3 % at most. A new shape is not free: on a CPU the
+    library that multiplies matrices first makes a kernel for it, which can take longer than to
+    use it once.
     """
-    stop = min(len(lengths), start + max(1, budget // int(lengths[start])))
-    if stop == len(lengths) or lengths[stop] < lengths[stop - 1]:
-        return stop
-    # The first window as short as the last one of a full batch.
-    change = start + int(np.searchsorted(-lengths[start:stop], -lengths[stop - 1]))
-    return change if change - start >= _LEAST_FULL * (stop - start) else stop
+    step = 1 << max(0, (length - 1).bit_length() - _LENGTH_BITS)
+    return min(limit, -(-length // step) * step)
+
+
+def batch_size(length: int, budget: int) -> int:
+    """Return how many windows of a padded length make a batch of at most `budget` tokens.
+
+    Where it can be, their tokens are a multiple of `_ROWS`, again so that few shapes occur.
+    """
+    fit = max(1, budget // length)
+    unit = _ROWS // math.gcd(length, _ROWS)
+    return fit // unit * unit or fit
 
 
 def _padded(rows: list[np.ndarray], present: np.ndarray, fill: int) -> torch.Tensor:
