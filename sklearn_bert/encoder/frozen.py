@@ -25,10 +25,11 @@ from sklearn_bert.validation import Text
 __all__ = ["FrozenEncoder", "Kind"]
 
 # Bumped when the same inputs would give other vectors, so that older disks are not read.
-_FORMAT = "pooled vectors, 1"
+_FORMAT = "pooled vectors and a flag, 1"
 _TEXTS_PER_LOOKUP = 4096
 _SECONDS_BEFORE_BAR = 2
-_CUT = b"cut"
+# The last byte of a kept vector tells whether the text lost its end.
+_FLAG = {True: b"\x01", False: b"\x00"}
 
 
 @dataclass(frozen=True, order=True)
@@ -143,11 +144,10 @@ class _Run:
             values = iter(self.store.get_many(wanted))
             for i, vectors in zip(part, zip(*[values] * len(suffixes), strict=True), strict=True):
                 if None not in vectors:
-                    self.vectors[i] = np.frombuffer(b"".join(vectors), np.float32).reshape(
-                        len(suffixes), -1
-                    )
+                    raw = b"".join(vector[:-1] for vector in vectors)
+                    self.vectors[i] = np.frombuffer(raw, np.float32).reshape(len(suffixes), -1)
+                    self.cut[i] = vectors[0].endswith(_FLAG[True])
                     self.missing[i] = False
-        self._read_cut()
 
     def encode_missing(self) -> None:
         """Encode the texts that are not in the store, in one pass that keeps what it passed."""
@@ -202,7 +202,7 @@ class _Run:
         """Bytes that one text takes in the store."""
         assert self.store is not None
         key = len(self.text_keys[0]) + max(len(kind.key) for kind in self.wanted)
-        return n_kinds * (key + self.checkpoint.hidden_size * 4 + self.store.overhead)
+        return n_kinds * (key + self.checkpoint.hidden_size * 4 + 1 + self.store.overhead)
 
     def _tokenized(
         self, order: np.ndarray, tokenizer: TextTokenizer
@@ -254,21 +254,12 @@ class _Run:
         n_fit = min(len(part), self.allowance // per_text)
         self.allowance -= n_fit * per_text
         raw, size = vectors[:n_fit].tobytes(), vectors.shape[2] * vectors.itemsize
-        suffixes = [kind.key for kind in kinds]
-        keys = [self.text_keys[i] + suffix for i in part[:n_fit] for suffix in suffixes]
-        values = [raw[start : start + size] for start in range(0, len(raw), size)]
-        cut = [self.text_keys[i] + _CUT for i in part[:n_fit] if self.cut[i]]
-        self.store.put_many(keys + cut, values + [b"1"] * len(cut))
-
-    def _read_cut(self) -> None:
-        """Learn which of the texts found were cut, so that they are counted each time."""
-        assert self.store is not None
-        # A tokenizer may normalize one character to 18 (NFKC of U+FDFA) and split each into four
-        # bytes, and it adds special tokens: what is shorter than that was never cut.
-        most_tokens = 18 * 4 * self.sizes + 8
-        long = np.flatnonzero(~self.missing & (most_tokens > self.encoder.max_length))
-        flags = self.store.get_many([self.text_keys[i] + _CUT for i in long])
-        self.cut[long] = [flag is not None for flag in flags]
+        flags = [_FLAG[bool(self.cut[i])] for i in part[:n_fit] for _ in kinds]
+        starts = range(0, len(raw), size)
+        self.store.put_many(
+            [self.text_keys[i] + kind.key for i in part[:n_fit] for kind in kinds],
+            [raw[start : start + size] + flag for start, flag in zip(starts, flags, strict=True)],
+        )
 
 
 def _pass(
