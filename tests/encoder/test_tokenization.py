@@ -1,0 +1,49 @@
+"""Windows, their spans, and batches."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sklearn_bert.encoder.tokenization import TextTokenizer, portions
+from tests.models import FAMILIES
+
+TOKENIZERS = {name: FAMILIES[name].tokenizer() for name in ("bert", "roberta", "albert")}
+
+
+@given(st.sampled_from(list(TOKENIZERS)), st.integers(0, 150), st.integers(7, 40))
+def test_chunks_count_each_token_once(name, n_words, max_length):
+    tokenizer = TOKENIZERS[name]
+    text = " ".join("x" if n % 3 else "good" for n in range(n_words))
+    serialized = tokenizer.backend_tokenizer.to_str()
+    chunked = TextTokenizer(serialized, max_length, "chunk", tokenizer.pad_token_id, False)
+    windows = chunked.windows([text])
+    counted = [
+        ids[start:stop] for ids, (start, stop) in zip(windows.ids, windows.counted, strict=True)
+    ]
+    expected = tokenizer(text, truncation=False)["input_ids"]
+    np.testing.assert_array_equal(np.concatenate(counted), expected)
+    assert windows.lengths.max() <= max_length
+    assert not windows.cut.any()
+
+
+@given(st.lists(st.integers(1, 60), min_size=1), st.integers(1, 300))
+def test_batches_cover_all_and_keep_to_the_budget(lengths, budget):
+    lengths = np.sort(lengths)[::-1]
+    serialized = TOKENIZERS["bert"].backend_tokenizer.to_str()
+    tokenizer = TextTokenizer(serialized, 60, "truncate", 0, False)
+    start = 0
+    while start < len(lengths):
+        stop = tokenizer.batch_end(lengths, start, budget)
+        assert start < stop <= len(lengths)
+        assert stop - start == 1 or (stop - start) * lengths[start] <= budget
+        start = stop
+
+
+@pytest.mark.parametrize("size", [0, 10, 3_000_000, 9_000_000])
+def test_portions_cover_all_in_order(size):
+    order = np.arange(5000)[::-1] if size < 1000 else np.arange(7)
+    sizes = np.full(len(order), size)
+    parts = list(portions(order, sizes))
+    np.testing.assert_array_equal(np.concatenate(parts), order)
+    assert len(parts) > 1

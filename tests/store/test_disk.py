@@ -1,0 +1,194 @@
+"""The store on disk: shared, bounded, and never the reason that work stops or is wrong."""
+
+import os
+import sqlite3
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from sklearn_bert import BertFeaturizer, cache
+from sklearn_bert.errors import CacheWarning
+from sklearn_bert.store import DiskStore
+from tests.models import TEXTS
+
+MB = 2**20
+KEYS = [f"key {number}".encode() for number in range(1200)]
+VALUES = [key * 20 for key in KEYS]
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = DiskStore(tmp_path / "store", 100 * MB)
+    yield store
+    store.close()
+
+
+def change_on_disk(store, statement, *values):
+    store.close()
+    connection = sqlite3.connect(store.path)
+    connection.execute(statement, values)
+    connection.commit()
+    connection.close()
+
+
+def test_what_is_put_is_found(store):
+    store.put_many(KEYS, VALUES)
+    assert store.get_many([*KEYS, b"other"]) == [*VALUES, None]
+    info = store.info()
+    assert (info.entries, info.hits, info.misses) == (len(KEYS), len(KEYS), 1)
+
+
+def test_another_store_in_the_same_folder_finds_it(store):
+    store.put_many(KEYS, VALUES)
+    other = DiskStore(store.path.parent, 100 * MB)
+    assert other.get_many(KEYS) == VALUES
+    other.close()
+
+
+def test_clear(store):
+    store.put_many(KEYS, VALUES)
+    full = store.info().size
+    store.get_many(KEYS)
+    store.clear()
+    info = store.info()
+    assert (info.entries, info.hits, info.misses) == (0, 0, 0)
+    assert info.size < full / 2
+
+
+def test_the_limit_holds_and_the_oldest_go_first(store):
+    store.limit = MB
+    for number in range(40):
+        store.put_many([f"{number:03}".encode()], [os.urandom(MB // 16)])
+        assert store.info().size <= MB
+    found = store.get_many([f"{number:03}".encode() for number in range(40)])
+    kept = [value is not None for value in found]
+    assert kept == sorted(kept)
+    assert any(kept)
+    assert not kept[0]
+    store.limit = MB // 4
+    assert store.info().size <= MB // 4
+
+
+@pytest.mark.parametrize("column", ["value", "checksum"])
+def test_a_flipped_byte_is_a_miss(store, column):
+    store.put_many([b"a", b"b"], [b"value a", b"value b"])
+    change_on_disk(store, f"UPDATE entries SET {column} = ? WHERE key = ?", b"valuf a", b"a")
+    assert store.get_many([b"a", b"b"]) == [None, b"value b"]
+    assert store.info().entries == 1
+    store.put_many([b"a"], [b"value a"])
+    assert store.get_many([b"a"]) == [b"value a"]
+
+
+def test_a_value_under_another_key_is_a_miss(store):
+    store.put_many([b"a"], [b"value a"])
+    change_on_disk(store, "UPDATE entries SET key = ?", b"b")
+    assert store.get_many([b"a", b"b"]) == [None, None]
+
+
+@pytest.mark.parametrize("damage", ["garbage", "truncated"])
+def test_a_damaged_file_is_said_once_and_replaced(store, damage):
+    store.put_many(KEYS, VALUES)
+    store.close()
+    data = store.path.read_bytes()
+    store.path.write_bytes(b"garbage" * 1000 if damage == "garbage" else data[: len(data) // 3])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            found = store.get_many(KEYS)
+            assert all(a in (b, None) for a, b in zip(found, VALUES, strict=True))
+            store.put_many(KEYS, VALUES)
+    assert [w.category for w in caught] == [CacheWarning]
+    assert "can't be used" in str(caught[0].message)
+    assert store.get_many(KEYS) == VALUES
+
+
+def test_a_folder_that_cannot_be_made_is_said_once(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    store = DiskStore(tmp_path / "file" / "store", MB)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        store.put_many([b"a"], [b"b"])
+        assert store.get_many([b"a"]) == [None]
+        assert store.info().entries == 0
+    assert [w.category for w in caught] == [CacheWarning]
+    assert "Results are computed instead" in str(caught[0].message)
+
+
+def test_threads(store):
+    def use(thread):
+        part = slice(thread * 200, thread * 200 + 400)
+        for _ in range(5):
+            store.put_many(KEYS[part], VALUES[part])
+            assert store.get_many(KEYS[part]) == VALUES[part]
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(use, range(4)))
+    assert store.get_many(KEYS[:1000]) == VALUES[:1000]
+
+
+def in_child(work):
+    """Do `work` in a forked child; return whether it went well."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        try:
+            work()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    return child
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
+def test_forked_processes_write_at_once(store):
+    store.put_many(KEYS[:10], VALUES[:10])
+
+    def use(number):
+        for start in range(number * 100, number * 100 + 300, 20):
+            store.put_many(KEYS[start : start + 20], VALUES[start : start + 20])
+        assert store.get_many(KEYS[:10]) == VALUES[:10]
+
+    children = [in_child(lambda number=number: use(number)) for number in range(4)]
+    use(5)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
+    assert store.get_many(KEYS[:800]) == VALUES[:800]
+
+
+class TestWithTheFeaturizer:
+    @pytest.fixture
+    def bert(self, saved_model, tmp_path):
+        return BertFeaturizer(saved_model("bert"), precision="float32", cache=tmp_path / "store")
+
+    def test_damaged_values_are_never_returned(self, bert):
+        expected = bert.transform(TEXTS)
+        store = DiskStore(bert.cache, MB)
+        change_on_disk(store, "UPDATE entries SET value = zeroblob(length(value))")
+        np.testing.assert_allclose(bert.transform(TEXTS), expected, atol=1e-6)
+
+    def test_a_second_process_encodes_nothing(self, bert, tmp_path, run_python):
+        np.save(tmp_path / "expected.npy", bert.transform(TEXTS))
+        script = """
+import sys, numpy as np
+from sklearn_bert import BertFeaturizer, cache
+from sklearn_bert.encoder import work
+from tests.models import TEXTS
+model, folder, expected = sys.argv[1:]
+vectors = BertFeaturizer(model, precision="float32", cache=folder).transform(TEXTS)
+np.testing.assert_array_equal(vectors, np.load(expected))
+assert work.counted().texts == work.counted().batches == 0
+assert cache.info(folder).misses < len(TEXTS)
+"""
+        run_python(script, bert.model, bert.cache, tmp_path / "expected.npy")
+
+    def test_public_view(self, bert):
+        bert.transform(TEXTS)
+        info = cache.info(bert.cache)
+        assert info.entries >= len(TEXTS)
+        cache.set_limit(MB, bert.cache)
+        assert cache.info(bert.cache).limit == MB
+        cache.clear(bert.cache)
+        assert cache.info(bert.cache).entries == 0
+        assert cache.info().entries == 0
