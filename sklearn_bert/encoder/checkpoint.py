@@ -92,7 +92,8 @@ class Checkpoint:
         self.has_pooler = getattr(model, "pooler", None) is not None
         self.max_length = _longest(model, self._tokenizer)
         self._serialized = self._tokenizer.backend_tokenizer.to_str()
-        self.tokenizer_fingerprint = hashlib.sha256(self._serialized.encode()).hexdigest()
+        side = self._tokenizer.truncation_side
+        self.tokenizer_fingerprint = hashlib.sha256((side + self._serialized).encode()).hexdigest()
         self._text_tokenizers: dict[tuple[int, str], TextTokenizer] = {}
         self._lock = threading.Lock()
         self.busy = threading.RLock()
@@ -130,6 +131,7 @@ class Checkpoint:
                     long_text,
                     pad_id=self._tokenizer.pad_token_id or 0,
                     with_type_ids="token_type_ids" in self._tokenizer.model_input_names,
+                    truncation_side=self._tokenizer.truncation_side,
                 )
             return self._text_tokenizers[key]
 
@@ -144,13 +146,16 @@ def _tune_for_cpu(model: PreTrainedModel, precision: str) -> None:
         model.set_attn_implementation(CPU_ATTENTION)
 
 
-_loaded: weakref.WeakValueDictionary[tuple[str, str, str, str], Checkpoint] = (
+# What tells that files are the ones read before: name, size and time of each.
+_Stamp = tuple[tuple[str, int, int], ...]
+
+_loaded: weakref.WeakValueDictionary[tuple[str, str, _Stamp, str, str], Checkpoint] = (
     weakref.WeakValueDictionary()
 )
 # Keeps the latest alive between calls of estimators that hold no fitted state.
-_recent: deque[Checkpoint] = deque(maxlen=2)
+_recent: deque[Checkpoint] = deque(maxlen=4)
 _loading = threading.Lock()
-_fingerprints: dict[tuple[tuple[str, int, int], ...], str] = {}
+_fingerprints: dict[_Stamp, str] = {}
 
 
 def load_checkpoint(
@@ -182,7 +187,8 @@ def load_checkpoint(
     with _loading:
         folder = _find_folder(model, revision)
         fingerprint = _fingerprint(folder)
-        key = (str(folder), fingerprint, str(device), precision)
+        tokenizer_stamp = _stamp([path for path in folder.iterdir() if path.suffix == ".json"])
+        key = (str(folder), fingerprint, tokenizer_stamp, str(device), precision)
         checkpoint = _loaded.get(key)
         if checkpoint is None:
             checkpoint = Checkpoint(folder, fingerprint, device, precision)
@@ -209,8 +215,7 @@ def _fingerprint(folder: Path) -> str:
     """Digest the content of weights and config; files that did not change are read once."""
     config = folder / "config.json"
     files = [config, *weight_files(folder)]
-    stats = [(path, path.stat()) for path in files]
-    key = tuple((str(path), stat.st_size, stat.st_mtime_ns) for path, stat in stats)
+    key = _stamp(files)
     if key not in _fingerprints:
         try:
             settings = json.loads(config.read_text(encoding="utf-8"))
@@ -225,6 +230,11 @@ def _fingerprint(folder: Path) -> str:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         _fingerprints[key] = digest.hexdigest()
     return _fingerprints[key]
+
+
+def _stamp(files: list[Path]) -> _Stamp:
+    stats = [(path, path.stat()) for path in sorted(files)]
+    return tuple((str(path), stat.st_size, stat.st_mtime_ns) for path, stat in stats)
 
 
 def _load_tokenizer(folder: Path) -> Any:

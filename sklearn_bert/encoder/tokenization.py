@@ -102,17 +102,28 @@ class TextTokenizer:
         The id to pad with.
     with_type_ids : bool
         Whether the model takes token types.
+    truncation_side : {"right", "left"}, default="right"
+        Which end of a longer text is cut.
     """
 
     def __init__(
-        self, serialized: str, max_length: int, long_text: str, pad_id: int, with_type_ids: bool
+        self,
+        serialized: str,
+        max_length: int,
+        long_text: str,
+        pad_id: int,
+        with_type_ids: bool,
+        truncation_side: str = "right",
     ) -> None:
         self._tokenizer = Tokenizer.from_str(serialized)
         self._tokenizer.no_padding()
         specials = self._tokenizer.num_special_tokens_to_add(False)
         self._overlap = (max_length - specials) // _OVERLAP_SHARE if long_text == "chunk" else 0
         self._tokenizer.enable_truncation(
-            max_length, stride=self._overlap, strategy="longest_first"
+            max_length,
+            stride=self._overlap,
+            strategy="longest_first",
+            direction="right" if long_text == "chunk" else truncation_side,
         )
         self._max_length = max_length
         self._chunk = long_text == "chunk"

@@ -1,0 +1,118 @@
+"""Jobs in fresh processes: one starts cold, is measured alone, and leaves nothing behind.
+
+A job is a function of a benchmark's module that takes and returns what JSON can carry. It does its
+own warm-up and takes its own time, so that the start of the process is no part of it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Job", "alternate", "peak_memory", "run_job"]
+
+Result = dict[str, Any]
+
+_ROOT = Path(__file__).resolve().parents[1]
+# What is measured is at hand; a competitor that asks the network first would be timed waiting.
+_OFFLINE = {"HF_HUB_OFFLINE": "1"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A function to call in a child process.
+
+    Attributes
+    ----------
+    function : callable
+        A module's function, which returns a dict that JSON can carry.
+    settings : dict
+        Its keyword arguments.
+    """
+
+    function: Callable[..., Result]
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def alternate(jobs: dict[str, Job], repeats: int) -> dict[str, list[Result]]:
+    """Run each job once a round, so that a drift of the machine meets all of them.
+
+    Parameters
+    ----------
+    jobs : dict of str to Job
+        The competitors by name.
+    repeats : int
+        Number of rounds.
+
+    Returns
+    -------
+    dict of str to list of dict
+        What each job returned in each round.
+    """
+    results: dict[str, list[Result]] = {name: [] for name in jobs}
+    for number in range(1, repeats + 1):
+        for name, job in jobs.items():
+            print(f"round {number}/{repeats}: {name}", file=sys.stderr, flush=True)
+            results[name].append(run_job(job))
+    return results
+
+
+def run_job(job: Job) -> Result:
+    """Run a job in a fresh process and return its result, with `peak_bytes` added.
+
+    Raises
+    ------
+    RuntimeError
+        If it failed; the message has the end of what it wrote.
+    """
+    target = f"{job.function.__module__}:{job.function.__qualname__}"
+    process = subprocess.run(
+        [sys.executable, "-m", "benchmarks.children", target, json.dumps(job.settings)],
+        cwd=_ROOT,
+        env={**os.environ, **_OFFLINE},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    if process.returncode != 0:
+        raise RuntimeError(f"{target} failed:\n{process.stderr[-4000:]}")
+    result: Result = json.loads(process.stdout)
+    return result
+
+
+def peak_memory() -> int:
+    """Return the most memory, in bytes, that this process has had resident.
+
+    Linux counts the parent's memory in a child's `ru_maxrss`, so its own record is read there.
+    """
+    try:
+        status = Path("/proc/self/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+    except (OSError, IndexError):
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _child() -> None:
+    """Call the function named on the command line; its result alone goes to standard output."""
+    answer = os.dup(1)
+    os.dup2(2, 1)
+    module, function = sys.argv[1].split(":")
+    result = getattr(importlib.import_module(module), function)(**json.loads(sys.argv[2]))
+    result["peak_bytes"] = peak_memory()
+    with os.fdopen(answer, "w", encoding="utf-8") as out:
+        json.dump(result, out)
+
+
+if __name__ == "__main__":
+    _child()

@@ -1,0 +1,178 @@
+"""What the encoder swaps in on a processor, piece by piece, beside what PyTorch does by itself.
+
+Linear maps at float32, attention by length, new shapes, and the effect of keeping freed memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.children import Job, alternate
+from benchmarks.report import Report, median, spread
+
+_TOKENS = 1024
+_HIDDEN, _INTERMEDIATE, _HEADS = 384, 1536, 12
+_LENGTHS = (8, 16, 32, 64, 128, 256, 384, 512)
+_DTYPES = ("float32", "bfloat16")
+
+
+def run(report: Report, options: argparse.Namespace) -> None:
+    """Measure, and fill the report."""
+    seconds = 0.05 if options.quick else 0.3
+    texts = 200 if options.quick else 2000
+    jobs = {
+        "pieces": Job(measure_pieces, {"seconds": seconds}),
+        "heap kept": Job(measure_heap, {"keep": True, "texts": texts}),
+        "heap as it is": Job(measure_heap, {"keep": False, "texts": texts}),
+    }
+    report.runs = alternate(jobs, options.repeats)
+    pieces = report.runs["pieces"]
+    for title in ("linear maps, float32", "attention"):
+        report.table(
+            f"{title}: milliseconds for {_TOKENS} tokens, {_HIDDEN} wide",
+            ["", "PyTorch", "ours", "times as fast"],
+            [_row(name, [round_[title][name] for round_ in pieces]) for name in pieces[0][title]],
+        )
+    report.table(
+        f"A product of {_HIDDEN} to {_INTERMEDIATE} with a number of rows not seen before",
+        ["", "first ms", "later ms", "times as long"],
+        [
+            _row(name, [round_["new shapes"][name] for round_ in pieces])
+            for name in pieces[0]["new shapes"]
+        ],
+    )
+    report.table(
+        "Memory kept between layers (float32)",
+        ["", "seconds", "page faults"],
+        [
+            [
+                name,
+                spread([r["seconds"] for r in report.runs[name]], 2),
+                f"{median(report.runs[name], 'faults'):,.0f}",
+            ]
+            for name in ("heap kept", "heap as it is")
+        ],
+    )
+
+
+def measure_pieces(seconds: float) -> dict[str, Any]:
+    """Time linear maps and attention, PyTorch's and ours in turn."""
+    import torch
+
+    from sklearn_bert.encoder.execution import prepare_heap
+
+    prepare_heap()
+    with torch.inference_mode():
+        return {
+            "linear maps, float32": _linear(seconds),
+            "attention": _attention(seconds),
+            "new shapes": _new_shapes(),
+        }
+
+
+def measure_heap(keep: bool, texts: int) -> dict[str, Any]:
+    """Encode with and without `prepare_heap`, which loading a model calls."""
+    from sklearn_bert import BertFeaturizer
+    from sklearn_bert.datasets import fetch_sst2
+    from sklearn_bert.encoder import checkpoint
+
+    if not keep:
+        checkpoint.prepare_heap = lambda: None  # type: ignore[assignment]
+    featurizer = BertFeaturizer(precision="float32", cache=None, device="cpu")
+    data = fetch_sst2(subset="train").data[:texts]
+    featurizer.transform(data)
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    start = time.perf_counter()
+    featurizer.transform(data)
+    return {
+        "seconds": time.perf_counter() - start,
+        "faults": resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults,
+    }
+
+
+def _linear(seconds: float) -> dict[str, tuple[float, float]]:
+    import torch
+
+    from sklearn_bert.encoder.linear import OneDnnLinear
+
+    times = {}
+    for inner, outer in (
+        (_HIDDEN, _HIDDEN),
+        (_HIDDEN, _INTERMEDIATE),
+        (_INTERMEDIATE, _HIDDEN),
+    ):
+        states = torch.randn(_TOKENS // 32, 32, inner)
+        theirs = torch.nn.Linear(inner, outer)
+        ours = OneDnnLinear.sharing(theirs)
+        times[f"{inner} to {outer}"] = _in_turn(theirs, ours, states, seconds)
+    return times
+
+
+def _attention(seconds: float) -> dict[str, tuple[float, float]]:
+    import torch
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    from sklearn_bert.encoder.attention import cpu_attention
+
+    times = {}
+    module = torch.nn.Module()
+    for dtype in _DTYPES:
+        for length in _LENGTHS:
+            shape = (max(1, _TOKENS // length), length, _HEADS, _HIDDEN // _HEADS)
+            query, key, value = (
+                torch.randn(shape).to(getattr(torch, dtype)).transpose(1, 2) for _ in range(3)
+            )
+            arguments = (module, query, key, value, None)
+            times[f"{dtype}, length {length}"] = _in_turn(
+                lambda a: sdpa_attention_forward(*a, is_causal=False),
+                lambda a: cpu_attention(*a),
+                arguments,
+                seconds,
+            )
+    return times
+
+
+def _new_shapes() -> dict[str, tuple[float, float]]:
+    """Return median milliseconds of the first and of a later use of 40 numbers of rows."""
+    import torch
+
+    from sklearn_bert.encoder.linear import OneDnnLinear
+
+    times = {}
+    for dtype in _DTYPES:
+        linear = torch.nn.Linear(_HIDDEN, _INTERMEDIATE, dtype=getattr(torch, dtype))
+        layer = OneDnnLinear.sharing(linear)
+        states = torch.randn(_TOKENS, _HIDDEN, dtype=linear.weight.dtype)
+        uses = []
+        for _ in range(3):
+            uses.append([_milliseconds(layer, states[:rows]) for rows in range(901, 941)])
+        times[dtype] = (statistics.median(uses[0]), statistics.median(uses[-1]))
+    return times
+
+
+def _milliseconds(function: Callable[[Any], Any], argument: Any) -> float:
+    before = time.perf_counter()
+    function(argument)
+    return (time.perf_counter() - before) * 1e3
+
+
+def _in_turn(
+    theirs: Callable[[Any], Any], ours: Callable[[Any], Any], argument: Any, seconds: float
+) -> tuple[float, float]:
+    """Return median milliseconds of both, called alternately."""
+    times: tuple[list[float], list[float]] = ([], [])
+    start = time.perf_counter()
+    while len(times[0]) < 5 or time.perf_counter() - start < seconds:
+        for function, taken in zip((theirs, ours), times, strict=True):
+            taken.append(_milliseconds(function, argument))
+    return statistics.median(times[0]), statistics.median(times[1])
+
+
+def _row(name: str, pairs: list[tuple[float, float]]) -> list[str]:
+    theirs, ours = (statistics.median(pair[i] for pair in pairs) for i in (0, 1))
+    return [name, f"{theirs:.2f}", f"{ours:.2f}", f"{theirs / ours:.2f}"]

@@ -1,0 +1,69 @@
+"""What the numbers were measured on and with."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+__all__ = ["machine", "versions"]
+
+_PACKAGES = (
+    "sklearn-bert",
+    "numpy",
+    "scikit-learn",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "sentence-transformers",
+    "skrub",
+    "embetter",
+)
+# What decides how fast a matrix product can be.
+_FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve", "bf16")
+
+
+def machine() -> dict[str, Any]:
+    """Describe the processor, its cores and the memory."""
+    processor = _processor()
+    flags = processor.get("flags", processor.get("Features", "")).split()
+    return {
+        "cpu": processor.get("model name", platform.processor() or platform.machine()),
+        "features": " ".join(feature for feature in _FEATURES if feature in flags) or "unknown",
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "memory": _memory(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def versions() -> dict[str, str]:
+    """Name the versions of Python and of the packages that are installed."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _processor() -> dict[str, str]:
+    """Return what Linux says of the first processor, nothing elsewhere."""
+    try:
+        first = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
+    except OSError:
+        return {}
+    pairs = (line.split(":", 1) for line in first.splitlines() if ":" in line)
+    return {key.strip(): value.strip() for key, value in pairs}
+
+
+def _memory() -> str:
+    try:
+        size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return "unknown"
+    return f"{size / 2**30:.0f} GiB"

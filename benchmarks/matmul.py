@@ -1,0 +1,100 @@
+"""The machine's limit: how fast it multiplies matrices of the shapes that an encoder has."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from benchmarks.children import Job
+
+__all__ = ["best_rates", "limit_job"]
+
+_TOKENS = (1024, 2048)
+_SQUARES = (1024, 2048)
+_DTYPES = ("float32", "bfloat16")
+
+
+def limit_job(hidden: int, intermediate: int, bfloat16: bool, quick: bool) -> Job:
+    """Return the job that measures the limit for a model of this width."""
+    settings = {
+        "hidden": hidden,
+        "intermediate": intermediate,
+        "dtypes": _DTYPES if bfloat16 else _DTYPES[:1],
+        "seconds": 0.05 if quick else 0.25,
+    }
+    return Job(measure, settings)
+
+
+def best_rates(rounds: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the best shape of each way: its median GFLOP/s over the rounds, and which it is.
+
+    Parameters
+    ----------
+    rounds : list of dict
+        What the job returned in each round.
+    """
+    best: dict[str, dict[str, Any]] = {}
+    for way in rounds[0]["rates"]:
+        for shape in rounds[0]["rates"][way]:
+            rate = statistics.median(each["rates"][way][shape] for each in rounds)
+            if rate > best.get(way, {"gflops": 0})["gflops"]:
+                best[way] = {"gflops": rate, "shape": shape}
+    return best
+
+
+def measure(hidden: int, intermediate: int, dtypes: list[str], seconds: float) -> dict[str, Any]:
+    """Measure every way and shape, in this process."""
+    import torch
+
+    shapes = [
+        shape
+        for n in _TOKENS
+        for shape in ((n, hidden, intermediate), (n, intermediate, hidden), (n, hidden, hidden))
+    ]
+    shapes += [(n, n, n) for n in _SQUARES]
+    rates: dict[str, dict[str, float]] = {}
+    with torch.inference_mode():
+        for rows, inner, columns in shapes:
+            flop = 2 * rows * inner * columns
+            for dtype in dtypes:
+                for way, product in _ways(rows, inner, columns, dtype):
+                    rate = flop / _median_seconds(product, seconds) / 1e9
+                    by_shape = rates.setdefault(f"{dtype} {way}", {})
+                    name = f"{rows}x{inner}x{columns}"
+                    by_shape[name] = max(rate, by_shape.get(name, 0.0))
+    return {"rates": rates, "threads": torch.get_num_threads()}
+
+
+def _ways(
+    rows: int, inner: int, columns: int, dtype: str
+) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Yield the ways to multiply; of two with one name the faster counts.
+
+    torch's float32 product goes through MKL where torch was built with it, which on some
+    processors reaches half of what oneDNN does there; hence oneDNN by itself.
+    """
+    import torch
+    from torch.nn.functional import linear
+
+    a = torch.randn(rows, inner).to(getattr(torch, dtype))
+    b = torch.randn(inner, columns).to(a.dtype)
+    weight = b.T.contiguous()
+    yield "torch.matmul", lambda: a @ b
+    yield "torch.matmul", lambda: linear(a, weight)
+    if dtype == "float32" and torch.backends.mkldnn.is_available():
+        packed = weight.to_mkldnn()
+        yield "oneDNN", lambda: linear(a.to_mkldnn(), packed).to_dense()
+
+
+def _median_seconds(product: Callable[[], Any], seconds: float) -> float:
+    for _ in range(3):
+        product()
+    times: list[float] = []
+    start = time.perf_counter()
+    while len(times) < 5 or time.perf_counter() - start < seconds:
+        before = time.perf_counter()
+        product()
+        times.append(time.perf_counter() - before)
+    return statistics.median(times)

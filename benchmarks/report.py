@@ -1,0 +1,112 @@
+"""What a benchmark found: tables, checks and raw results, as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from benchmarks.machine import machine, versions
+
+__all__ = ["Report", "median", "spread"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under a title."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+
+    def as_text(self) -> str:
+        """Align the columns: the first to the left, numbers to the right."""
+        lines = [self.columns, *self.rows]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(self.columns))]
+        first, *others = widths
+        aligned = [
+            "  ".join([line[0].ljust(first), *map(str.rjust, line[1:], others)]) for line in lines
+        ]
+        return "\n".join([self.title, aligned[0], "  ".join("-" * w for w in widths), *aligned[1:]])
+
+
+@dataclass
+class Report:
+    """Collects what one benchmark found.
+
+    Attributes
+    ----------
+    name, summary : str
+        The benchmark.
+    settings : dict
+        Its options.
+    runs : dict of str to list of dict
+        What each job returned in each round, for plots and later questions.
+    """
+
+    name: str
+    summary: str
+    settings: dict[str, Any]
+    command: str = field(default_factory=lambda: " ".join(["python -m benchmarks", *sys.argv[1:]]))
+    date: str = field(default_factory=lambda: datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
+    machine: dict[str, Any] = field(default_factory=machine)
+    versions: dict[str, str] = field(default_factory=versions)
+    tables: list[Table] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    checks: list[tuple[str, bool]] = field(default_factory=list)
+    runs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Add a table."""
+        self.tables.append(Table(title, list(columns), [list(row) for row in rows]))
+
+    def note(self, text: str) -> None:
+        """Add a sentence on how to read the tables."""
+        self.notes.append(text)
+
+    def check(self, claim: str, holds: bool) -> None:
+        """Add a claim that has to hold; if one does not, the run fails."""
+        self.checks.append((claim, bool(holds)))
+
+    @property
+    def holds(self) -> bool:
+        """Whether all checks hold."""
+        return all(holds for _, holds in self.checks)
+
+    def as_text(self) -> str:
+        """Return all but the raw results, to be read on a terminal."""
+        head = [
+            f"{self.name}: {self.summary}",
+            f"  {self.command}    {self.date}",
+            "  " + ", ".join(f"{key} {value}" for key, value in self.machine.items()),
+            "  " + ", ".join(f"{key} {value}" for key, value in self.versions.items()),
+        ]
+        blocks = ["\n".join(head), *(table.as_text() for table in self.tables)]
+        if self.notes:
+            blocks.append("\n".join(self.notes))
+        if self.checks:
+            blocks.append(
+                "\n".join(
+                    f"[{'ok' if holds else 'FAILED'}] {claim}" for claim, holds in self.checks
+                )
+            )
+        return "\n\n".join(blocks)
+
+    def as_json(self) -> str:
+        """Return everything, for machines."""
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False, default=str) + "\n"
+
+
+def median(results: Sequence[dict[str, Any]], key: str) -> float:
+    """Return the median of one number over the rounds."""
+    return statistics.median(result[key] for result in results)
+
+
+def spread(values: Sequence[float], digits: int = 1) -> str:
+    """Return "median [least..most]"."""
+    middle, least, most = statistics.median(values), min(values), max(values)
+    return f"{middle:.{digits}f} [{least:.{digits}f}..{most:.{digits}f}]"
