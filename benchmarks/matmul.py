@@ -76,7 +76,7 @@ def _ways(
     processors reaches half of what oneDNN does there; hence oneDNN by itself.
     """
     import torch
-    from torch.nn.functional import linear
+    from torch.nn.functional import conv2d, linear
 
     a = torch.randn(rows, inner).to(getattr(torch, dtype))
     b = torch.randn(inner, columns).to(a.dtype)
@@ -86,6 +86,8 @@ def _ways(
     if dtype == "float32" and torch.backends.mkldnn.is_available():
         packed = weight.to_mkldnn()
         yield "oneDNN", lambda: linear(a.to_mkldnn(), packed).to_dense()
+        pixels, window = a.view(1, rows, 1, inner).permute(0, 3, 1, 2), weight[:, :, None, None]
+        yield "oneDNN", lambda: conv2d(pixels, window)
 
 
 def _median_seconds(product: Callable[[], Any], seconds: float) -> float:

@@ -1,6 +1,10 @@
 """What many tests share: tiny saved models, isolation of the store, child processes."""
 
 import os
+
+# Two pools of threads on few cores get in each other's way: small fits then take ten times as long.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import subprocess
 import sys
 from collections.abc import Callable, Iterator

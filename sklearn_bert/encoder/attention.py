@@ -1,4 +1,4 @@
-"""Attention for short texts in bfloat16 on a CPU, where plain products beat the fused kernel.
+"""Attention for short texts on a CPU, where plain products beat PyTorch's fused kernel.
 
 Registered with transformers' attention interface; models that don't use that interface keep
 their own. The measurements are in docs/decisions/0004-cpu-speed.md.
@@ -17,14 +17,27 @@ __all__ = ["CPU_ATTENTION", "register_cpu_attention"]
 
 CPU_ATTENTION = "sklearn_bert_cpu"
 
-# Above this length the scores no longer fit the processor's caches and the fused kernel wins.
-_LONGEST_UNFUSED = 384
+# Up to these lengths; above, the scores outgrow the processor's caches and the fused kernel wins.
+_LONGEST_UNFUSED = {torch.bfloat16: 192, torch.float32: 40}
+# As good as minus infinity in a softmax, and finite in bfloat16.
+_HIDDEN = -1e30
 
 
 def register_cpu_attention() -> None:
     """Make the attention known to transformers under `CPU_ATTENTION`."""
     AttentionInterface.register(CPU_ATTENTION, cpu_attention)
-    AttentionMaskInterface.register(CPU_ATTENTION, sdpa_mask)
+    AttentionMaskInterface.register(CPU_ATTENTION, additive_mask)
+
+
+def additive_mask(*args: Any, **kwargs: Any) -> torch.Tensor | None:
+    """Return transformers' mask as numbers to add, which is done in every layer and must be quick.
+
+    Parameters are those of transformers' mask interface.
+    """
+    visible = sdpa_mask(*args, **kwargs)
+    if visible is None:
+        return None
+    return torch.zeros(visible.shape, device=visible.device).masked_fill_(~visible, _HIDDEN)
 
 
 def cpu_attention(
@@ -41,20 +54,21 @@ def cpu_attention(
 
     Parameters and return value are those that transformers' attention interface defines.
     """
-    length = query.shape[2]
+    batch, heads, length, size = query.shape
+    longest = _LONGEST_UNFUSED.get(query.dtype, 0)
     unsupported = dropout or kwargs.get("is_causal") or kwargs.get("position_bias") is not None
-    if unsupported or length > _LONGEST_UNFUSED or key.shape != query.shape:
+    if unsupported or length > longest or key.shape != query.shape:
+        if attention_mask is not None:
+            attention_mask = attention_mask.to(query.dtype)
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
-    batch, heads, _, size = query.shape
     flat = (batch * heads, length, size)
-    scale = size**-0.5 if scaling is None else scaling
-    scores = torch.bmm(query.reshape(flat), key.reshape(flat).transpose(1, 2))
-    weights = scores.to(torch.promote_types(scores.dtype, torch.float32)).mul_(scale)
+    scores = torch.bmm(query.reshape(flat), key.reshape(flat).transpose(1, 2)).float()
+    scores = scores.view(batch, heads, length, length)
+    scores = scores.mul_(size**-0.5 if scaling is None else scaling)
     if attention_mask is not None:
-        hidden = ~attention_mask.expand(batch, heads, length, length).reshape(scores.shape)
-        weights = weights.masked_fill_(hidden, torch.finfo(weights.dtype).min)
-    weights = torch.softmax(weights, dim=-1).to(value.dtype)
-    attended = torch.bmm(weights, value.reshape(flat)).view(batch, heads, length, size)
-    return attended.transpose(1, 2).contiguous(), None
+        scores = scores.add_(attention_mask)
+    weights = torch.softmax(scores, dim=-1).to(value.dtype)
+    attended = torch.bmm(weights.view(batch * heads, length, length), value.reshape(flat))
+    return attended.view(batch, heads, length, size).transpose(1, 2).contiguous(), None

@@ -141,7 +141,7 @@ def _tune_for_cpu(model: PreTrainedModel, precision: str) -> None:
     prepare_heap()
     if precision == "float32":
         use_onednn(model)
-    if precision == "bfloat16" and getattr(model, "_supports_attention_backend", False):
+    if getattr(model, "_supports_attention_backend", False):
         register_cpu_attention()
         model.set_attn_implementation(CPU_ATTENTION)
 

@@ -29,7 +29,7 @@ class OneDnnLinear(nn.Linear):
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """Apply the map to the last dimension."""
-        if states.dtype != torch.float32:
+        if states.dtype != torch.float32 or states.numel() == 0:
             return super().forward(states)
         rows = states.reshape(1, -1, 1, states.shape[-1]).permute(0, 3, 1, 2)
         mapped = F.conv2d(rows, self.weight[:, :, None, None], self.bias)

@@ -5,7 +5,7 @@ from sklearn_bert.encoder.attention import cpu_attention
 
 
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("length", [1, 7, 128, 400])
+@pytest.mark.parametrize("length", [1, 7, 60, 400])
 @pytest.mark.parametrize(
     ("dtype", "tolerance"),
     [(torch.float32, 1e-5), (torch.float64, 1e-12), (torch.bfloat16, 2e-2)],
@@ -21,7 +21,8 @@ def test_equals_plain_attention(masked, length, dtype, tolerance, scaling):
         mask[1, :, :, (length + 1) // 2 :] = False
     module = torch.nn.Module()
     module.is_causal = False
-    attended, _ = cpu_attention(module, query, key, value, mask, scaling=scaling)
+    added = torch.zeros(mask.shape).masked_fill_(~mask, -1e30) if masked else None
+    attended, _ = cpu_attention(module, query, key, value, added, scaling=scaling)
     scores = query.double() @ key.double().mT * (8**-0.5 if scaling is None else scaling)
     if masked:
         scores = scores.masked_fill(~mask, -torch.inf)

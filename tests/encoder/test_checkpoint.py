@@ -107,3 +107,16 @@ def test_weights_without_a_pooler(tmp_path):
     assert not checkpoint.has_pooler
     with pytest.raises(ValueError, match=r"pooling='pooler'.*have no pooler"):
         BertFeaturizer(tmp_path, pooling="pooler").fit(TEXTS)
+
+
+def test_a_replaced_tokenizer_is_loaded_anew(saved_model, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(saved_model("bert"), folder)
+    first = load_checkpoint(folder, None, CPU, "float32")
+    file = folder / "tokenizer.json"
+    settings = json.loads(file.read_text(encoding="utf-8"))
+    settings["normalizer"]["lowercase"] = False
+    file.write_text(json.dumps(settings), encoding="utf-8")
+    second = load_checkpoint(folder, None, CPU, "float32")
+    assert second.fingerprint == first.fingerprint
+    assert second.tokenizer_fingerprint != first.tokenizer_fingerprint

@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sklearn_bert.encoder.tokenization import TextTokenizer, portions
+from sklearn_bert.encoder.tokenization import (
+    TextTokenizer,
+    batch_size,
+    padded_length,
+    portions,
+)
 from tests.models import FAMILIES
 
 TOKENIZERS = {name: FAMILIES[name].tokenizer() for name in ("bert", "roberta", "albert")}
@@ -38,6 +43,35 @@ def test_batches_cover_all_and_keep_to_the_budget(lengths, budget):
         assert start < stop <= len(lengths)
         assert stop - start == 1 or (stop - start) * lengths[start] <= budget
         start = stop
+
+
+@given(st.integers(1, 8192), st.integers(0, 100))
+def test_lengths_are_padded_a_little_and_never_beyond_the_limit(length, room):
+    padded = padded_length(length, length + room)
+    assert length <= padded <= length + room
+    assert padded <= 1.07 * length
+    assert padded == length or length > 32
+
+
+def test_few_shapes_occur():
+    budget = 2048
+    shapes = {(batch_size(n, budget), n) for n in (padded_length(n, 512) for n in range(3, 513))}
+    rows = {size * length for size, length in shapes}
+    assert max(rows) <= budget
+    assert min(rows) >= budget / 2
+    assert len(rows) <= budget / 2 / 64 + 1
+
+
+def test_the_tokenizers_own_side_is_cut():
+    tokenizer = TOKENIZERS["bert"]
+    serialized = tokenizer.backend_tokenizer.to_str()
+    pad_id = tokenizer.pad_token_id
+    left = TextTokenizer(serialized, 4, "truncate", pad_id, False, truncation_side="left")
+    right = TextTokenizer(serialized, 4, "truncate", pad_id, False)
+    text = "the film was good"
+    for windows, kept in ((left.windows([text]), "was good"), (right.windows([text]), "the film")):
+        np.testing.assert_array_equal(windows.ids[0], tokenizer(kept)["input_ids"])
+        assert windows.cut.all()
 
 
 @pytest.mark.parametrize("size", [0, 10, 3_000_000, 9_000_000])
