@@ -26,7 +26,6 @@ from sklearn_bert.store import open_store
 from sklearn_bert.validation import (
     Text,
     check_choice,
-    check_integer,
     check_texts,
     one_or_list,
 )
@@ -236,7 +235,7 @@ class BertFeaturizer(TransformerMixin, BaseEstimator):
         check_choice("layer_reduction", self.layer_reduction, _REDUCE)
         check_choice("normalize", self.normalize, [True, False])
         check_choice("long_text", self.long_text, LONG_TEXT)
-        check_integer("verbose", int(self.verbose), minimum=0, accepted="0 or 1")
+        check_choice("verbose", self.verbose, [0, 1, False, True])
         store = open_store(self.cache)
         device = resolve_device(self.device)
         precision = resolve_precision(self.precision, device)

@@ -29,7 +29,7 @@ _FORMAT = "pooled vectors and a flag, 1"
 _TEXTS_PER_LOOKUP = 4096
 _SECONDS_BEFORE_BAR = 2
 # The last byte of a kept vector tells whether the text lost its end.
-_FLAG = {True: b"\x01", False: b"\x00"}
+_CUT = b"\x01"
 
 
 @dataclass(frozen=True, order=True)
@@ -146,7 +146,7 @@ class _Run:
                 if None not in vectors:
                     raw = b"".join(vector[:-1] for vector in vectors)
                     self.vectors[i] = np.frombuffer(raw, np.float32).reshape(len(suffixes), -1)
-                    self.cut[i] = vectors[0].endswith(_FLAG[True])
+                    self.cut[i] = vectors[0].endswith(_CUT)
                     self.missing[i] = False
 
     def encode_missing(self) -> None:
@@ -184,11 +184,12 @@ class _Run:
         """
         if self.store is None:
             return sorted(set(self.wanted))
-        self.allowance = self.store.limit
+        n_found = len(self.texts) - n_texts
+        self.allowance = self.store.limit - n_found * self._kept_bytes(len(self.wanted))
         layers = range(self.checkpoint.n_layers + 1)
         passed = {Kind(layer, pooling) for layer in layers for pooling in KEPT_POOLINGS}
         everything = passed.union(self.wanted)
-        if n_texts * self._kept_bytes(len(everything)) <= self.store.limit:
+        if n_texts * self._kept_bytes(len(everything)) <= self.allowance:
             return sorted(everything)
         if self.encoder.verbose and n_texts * self._kept_bytes(len(self.wanted)) > self.allowance:
             print(
@@ -245,20 +246,22 @@ class _Run:
     def _keep(self, part: np.ndarray, vectors: np.ndarray, kinds: list[Kind]) -> None:
         """Put the vectors of some texts into the store while this run's allowance lasts.
 
-        A run never pushes out what it kept itself, so that a scan over more texts than the store
-        holds finds the first of them next time.
+        A run never pushes out what it found or kept itself, so that a scan over more texts than
+        the store holds finds the first of them each time.
         """
         if self.store is None:
             return
         per_text = self._kept_bytes(len(kinds))
-        n_fit = min(len(part), self.allowance // per_text)
+        n_fit = min(len(part), max(0, self.allowance) // per_text)
         self.allowance -= n_fit * per_text
-        raw, size = vectors[:n_fit].tobytes(), vectors.shape[2] * vectors.itemsize
-        flags = [_FLAG[bool(self.cut[i])] for i in part[:n_fit] for _ in kinds]
-        starts = range(0, len(raw), size)
+        part, raw = part[:n_fit], vectors[:n_fit].view(np.uint8)
+        values = np.empty((*raw.shape[:2], raw.shape[2] + 1), dtype=np.uint8)
+        values[..., :-1] = raw
+        values[..., -1] = np.where(self.cut[part], _CUT[0], 0)[:, None]
+        suffixes = [kind.key for kind in kinds]
         self.store.put_many(
-            [self.text_keys[i] + kind.key for i in part[:n_fit] for kind in kinds],
-            [raw[start : start + size] + flag for start, flag in zip(starts, flags, strict=True)],
+            [self.text_keys[i] + suffix for i in part for suffix in suffixes],
+            values.view(f"V{values.shape[2]}").ravel().tolist(),
         )
 
 

@@ -30,7 +30,14 @@ def _pool_mean(states: torch.Tensor, counted: torch.Tensor | None) -> torch.Tens
 def _pool_max(states: torch.Tensor, counted: torch.Tensor | None) -> torch.Tensor:
     if counted is None:
         return states.amax(dim=1)
-    return states.masked_fill(~counted.unsqueeze(-1), -torch.inf).amax(dim=1)
+    # The first token that counts stands in for those that don't: much cheaper than filling.
+    batch, length, hidden = states.shape
+    positions = torch.arange(length, device=states.device)
+    first = counted.byte().argmax(dim=1, keepdim=True)
+    starts = length * torch.arange(batch, device=states.device).unsqueeze(1)
+    rows = torch.where(counted, positions, first) + starts
+    chosen = states.reshape(-1, hidden).index_select(0, rows.flatten())
+    return chosen.view(states.shape).amax(dim=1)
 
 
 def _pool_last(states: torch.Tensor, counted: torch.Tensor | None) -> torch.Tensor:

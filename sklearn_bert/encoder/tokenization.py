@@ -31,7 +31,7 @@ LONG_TEXT = ("truncate", "chunk")
 
 # Bounds on what is tokenized at once, so that memory does not grow with the number of texts.
 _PORTION_TEXTS = 2048
-_PORTION_CHARACTERS = 4_000_000
+_PORTION_CHARACTERS = 1_000_000
 _OVERLAP_SHARE = 4
 _LENGTH_BITS = 5
 _ROWS = 64

@@ -59,7 +59,7 @@ class MemoryStore(Store):
                 if previous is not None:
                     self._size -= self._entry_size(key, previous)
                 self._values[key] = value
-                self._size += self._entry_size(key, value)
+            self._size += sum(map(len, keys)) + sum(map(len, values)) + self.overhead * len(keys)
             self._shrink()
 
     def clear(self) -> None:

@@ -1,0 +1,50 @@
+"""Write docs/benchmarks.md from the results: `python -m benchmarks.render`.
+
+The results are files that `python -m benchmarks NAME --json benchmarks/results/NAME.json` wrote.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+_ROOT = Path(__file__).resolve().parents[1]
+_RESULTS = _ROOT / "benchmarks" / "results"
+_PAGE = _ROOT / "docs" / "benchmarks.md"
+_INTRODUCTION = """\
+# Benchmarks
+
+Each section is what one command printed; `python -m benchmarks` lists them, anyone can run them.
+This page is written by `python -m benchmarks.render` from the files in `benchmarks/results/`.
+
+Timings on shared machines are noisy: competitors alternate within one run, and ratios say more
+than rates. Not measured here: GPUs, Apple's MPS, ARM processors, Windows.
+"""
+
+
+def main() -> None:
+    """Render every result that is there."""
+    results = [json.loads(path.read_text("utf-8")) for path in sorted(_RESULTS.glob("*.json"))]
+    _PAGE.write_text("\n".join([_INTRODUCTION, *map(_section, results)]), encoding="utf-8")
+
+
+def _section(result: dict[str, Any]) -> str:
+    blocks = [f"## {result['name']}", result["summary"]]
+    blocks += [f"**{table['title']}**\n\n{_markdown(table)}" for table in result["tables"]]
+    blocks += result["notes"]
+    blocks += [f"- {'holds' if ok else 'FAILED'}: {claim}" for claim, ok in result["checks"]]
+    described = {**result["machine"], **result["versions"]}
+    machine = ", ".join(f"{name} {value}" for name, value in described.items())
+    blocks.append(f"`{result['command']}`, {result['date']}; {machine}.")
+    return "\n\n".join(blocks) + "\n"
+
+
+def _markdown(table: dict[str, Any]) -> str:
+    rule = ["---", *["--:"] * (len(table["columns"]) - 1)]
+    lines = [table["columns"], rule, *table["rows"]]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    main()
