@@ -29,7 +29,7 @@ _FORMAT = "pooled vectors and a flag, 1"
 _TEXTS_PER_LOOKUP = 4096
 _SECONDS_BEFORE_BAR = 2
 # The last byte of a kept vector tells whether the text lost its end.
-_CUT = b"\x01"
+_CUT = 1
 
 
 @dataclass(frozen=True, order=True)
@@ -138,16 +138,18 @@ class _Run:
         keys = self.encoder.keys()
         self.text_keys = [keys.of_text(text) for text in self.texts]
         suffixes = [kind.key for kind in self.wanted]
+        width = 4 * self.checkpoint.hidden_size
         for start in range(0, len(self.texts), _TEXTS_PER_LOOKUP):
-            part = range(start, min(start + _TEXTS_PER_LOOKUP, len(self.texts)))
-            wanted = [self.text_keys[i] + suffix for i in part for suffix in suffixes]
-            values = iter(self.store.get_many(wanted))
-            for i, vectors in zip(part, zip(*[values] * len(suffixes), strict=True), strict=True):
-                if None not in vectors:
-                    raw = b"".join(vector[:-1] for vector in vectors)
-                    self.vectors[i] = np.frombuffer(raw, np.float32).reshape(len(suffixes), -1)
-                    self.cut[i] = vectors[0].endswith(_CUT)
-                    self.missing[i] = False
+            text_keys = self.text_keys[start : start + _TEXTS_PER_LOOKUP]
+            values = self.store.get_many([key + suffix for key in text_keys for suffix in suffixes])
+            of_texts = [values[i : i + len(suffixes)] for i in range(0, len(values), len(suffixes))]
+            found = [i for i, of_text in enumerate(of_texts) if None not in of_text]
+            raw = b"".join(value for i in found for value in of_texts[i] if value is not None)
+            kept = np.frombuffer(raw, np.uint8).reshape(len(found), len(suffixes), width + 1)
+            numbers = start + np.array(found, dtype=np.int64)
+            self.vectors[numbers] = np.ascontiguousarray(kept[..., :-1]).view(np.float32)
+            self.cut[numbers] = kept[:, 0, -1] == _CUT
+            self.missing[numbers] = False
 
     def encode_missing(self) -> None:
         """Encode the texts that are not in the store, in one pass that keeps what it passed."""
@@ -257,7 +259,7 @@ class _Run:
         part, raw = part[:n_fit], vectors[:n_fit].view(np.uint8)
         values = np.empty((*raw.shape[:2], raw.shape[2] + 1), dtype=np.uint8)
         values[..., :-1] = raw
-        values[..., -1] = np.where(self.cut[part], _CUT[0], 0)[:, None]
+        values[..., -1] = np.where(self.cut[part], _CUT, 0)[:, None]
         suffixes = [kind.key for kind in kinds]
         self.store.put_many(
             [self.text_keys[i] + suffix for i in part for suffix in suffixes],
