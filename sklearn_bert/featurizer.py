@@ -235,7 +235,8 @@ class BertFeaturizer(TransformerMixin, BaseEstimator):
         check_choice("layer_reduction", self.layer_reduction, _REDUCE)
         check_choice("normalize", self.normalize, [True, False])
         check_choice("long_text", self.long_text, LONG_TEXT)
-        check_choice("verbose", self.verbose, [0, 1, False, True])
+        if self.verbose not in (0, 1):
+            raise parameter_error("verbose", self.verbose, "0 or 1")
         store = open_store(self.cache)
         device = resolve_device(self.device)
         precision = resolve_precision(self.precision, device)
