@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from typing import Any
 from benchmarks.machine import machine, versions
 
 __all__ = ["Report", "median", "spread"]
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Report:
     name: str
     summary: str
     settings: dict[str, Any]
-    command: str = field(default_factory=lambda: " ".join(["python -m benchmarks", *sys.argv[1:]]))
+    command: str = field(default_factory=lambda: _command())
     date: str = field(default_factory=lambda: datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
     machine: dict[str, Any] = field(default_factory=machine)
     versions: dict[str, str] = field(default_factory=versions)
@@ -99,6 +102,12 @@ class Report:
     def as_json(self) -> str:
         """Return everything, for machines."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=False, default=str) + "\n"
+
+
+def _command() -> str:
+    """Return what was typed, with the thread settings that it was typed under."""
+    threads = [f"{name}={os.environ[name]}" for name in _THREADS if name in os.environ]
+    return " ".join([*threads, "python -m benchmarks", *sys.argv[1:]])
 
 
 def median(results: Sequence[dict[str, Any]], key: str) -> float:
