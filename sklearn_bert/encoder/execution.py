@@ -153,8 +153,8 @@ def prepare_heap() -> None:
     """Let the C library keep freed blocks of the size of a batch's states.
 
     glibc gives large blocks back to the system when they are freed and takes them anew for the
-    next layer, which costs a page fault for every 4 KiB: a fifth of the time at float32. It
-    stops doing so for sizes up to the largest block that was freed once.
+    next layer, which costs a page fault for every 4 KiB. It stops doing so for sizes up to the
+    largest block that was freed once.
     """
     np.empty(_HEAP_BLOCK_BYTES, dtype=np.uint8)
 

@@ -209,9 +209,8 @@ def portions(order: np.ndarray, sizes: np.ndarray) -> Iterator[np.ndarray]:
 def padded_length(length: int, limit: int) -> int:
     """Return the length to pad to: a little more than `length`, so that few lengths occur.
 
-    The step grows with the length and adds 3 % at most. A new shape is not free: on a CPU the
-    library that multiplies matrices first makes a kernel for it, which can take longer than to
-    use it once.
+    The step grows with the length and adds a few per cent at most. A new shape is not free: on a
+    CPU the library that multiplies matrices first makes a kernel for it.
     """
     step = 1 << max(0, (length - 1).bit_length() - _LENGTH_BITS)
     return min(limit, -(-length // step) * step)
