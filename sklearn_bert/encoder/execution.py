@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from sklearn_bert.errors import parameter_error
+from sklearn_bert.validation import check_integer
 
 __all__ = [
     "PRECISIONS",
@@ -98,10 +99,8 @@ def resolve_batch_tokens(batch_tokens: int | str, device: torch.device) -> int:
     """Return the number of padded tokens for one forward pass."""
     if batch_tokens == "auto":
         return _BATCH_TOKENS.get(device.type, _BATCH_TOKENS_ELSEWHERE)
-    if isinstance(batch_tokens, bool) or not isinstance(batch_tokens, (int, np.integer)):
-        raise parameter_error("batch_tokens", batch_tokens, "'auto', or a number of tokens")
-    if batch_tokens < 1:
-        raise parameter_error("batch_tokens", batch_tokens, "'auto', or a number of tokens")
+    accepted = "'auto', or a number of tokens"
+    check_integer("batch_tokens", batch_tokens, minimum=1, accepted=accepted)
     return int(batch_tokens)
 
 

@@ -32,20 +32,17 @@ class Keys:
 
     def __init__(self, context: Sequence[str]) -> None:
         self._start = hashlib.blake2b(digest_size=_DIGEST_SIZE)
-        self._start.update(_joined([part.encode("utf-8") for part in context]))
+        self._start.update(_joined(context))
 
     def of_text(self, text: str | tuple[str, str]) -> bytes:
         """Return the digest of a text, or of a text pair, in this context."""
         digest = self._start.copy()
         parts = (text,) if isinstance(text, str) else text
-        for part in parts:
-            raw = part.encode("utf-8", "surrogatepass")
-            # The length in front, so that no two different texts or pairs give the same bytes.
-            digest.update(b"%d:%b" % (len(raw), raw))
+        digest.update(_joined(parts))
         return digest.digest()
 
 
-def _joined(parts: Sequence[bytes]) -> bytes:
-    """Join with counts and lengths, so that no two different sequences give the same bytes."""
-    lengths = b"".join(len(part).to_bytes(8, "little") for part in parts)
-    return len(parts).to_bytes(8, "little") + lengths + b"".join(parts)
+def _joined(parts: Sequence[str]) -> bytes:
+    """Join with count and lengths, so that no two different sequences give the same bytes."""
+    raw = [part.encode("utf-8", "surrogatepass") for part in parts]
+    return b"%d;" % len(raw) + b"".join([b"%d:%b" % (len(part), part) for part in raw])
