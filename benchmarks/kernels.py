@@ -1,19 +1,18 @@
 """What the encoder swaps in on a processor, piece by piece, beside what PyTorch does by itself.
 
-Linear maps at float32, attention by length, new shapes, and the effect of keeping freed memory.
+Linear maps at float32, attention by length, and new shapes.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
 import time
 from collections.abc import Callable
 from typing import Any
 
 from benchmarks.children import Job, alternate
-from benchmarks.report import Report, median, spread
+from benchmarks.report import Report
 
 _TOKENS = 1024
 _HIDDEN, _INTERMEDIATE, _HEADS = 384, 1536, 12
@@ -24,13 +23,7 @@ _DTYPES = ("float32", "bfloat16")
 def run(report: Report, options: argparse.Namespace) -> None:
     """Measure, and fill the report."""
     seconds = 0.05 if options.quick else 0.3
-    texts = 200 if options.quick else 2000
-    jobs = {
-        "pieces": Job(measure_pieces, {"seconds": seconds}),
-        "heap kept": Job(measure_heap, {"keep": True, "texts": texts}),
-        "heap as it is": Job(measure_heap, {"keep": False, "texts": texts}),
-    }
-    report.runs = alternate(jobs, options.repeats)
+    report.runs = alternate({"pieces": Job(measure_pieces, {"seconds": seconds})}, options.repeats)
     pieces = report.runs["pieces"]
     for title in ("linear maps, float32", "attention"):
         report.table(
@@ -46,53 +39,18 @@ def run(report: Report, options: argparse.Namespace) -> None:
             for name in pieces[0]["new shapes"]
         ],
     )
-    report.table(
-        "Memory kept between layers (float32)",
-        ["", "seconds", "page faults"],
-        [
-            [
-                name,
-                spread([r["seconds"] for r in report.runs[name]], 2),
-                f"{median(report.runs[name], 'faults'):,.0f}",
-            ]
-            for name in ("heap kept", "heap as it is")
-        ],
-    )
 
 
 def measure_pieces(seconds: float) -> dict[str, Any]:
     """Time linear maps and attention, PyTorch's and ours in turn."""
     import torch
 
-    from sklearn_bert.encoder.execution import prepare_heap
-
-    prepare_heap()
     with torch.inference_mode():
         return {
             "linear maps, float32": _linear(seconds),
             "attention": _attention(seconds),
             "new shapes": _new_shapes(),
         }
-
-
-def measure_heap(keep: bool, texts: int) -> dict[str, Any]:
-    """Encode with and without `prepare_heap`, which loading a model calls."""
-    from sklearn_bert import BertFeaturizer
-    from sklearn_bert.datasets import fetch_sst2
-    from sklearn_bert.encoder import checkpoint
-
-    if not keep:
-        checkpoint.prepare_heap = lambda: None  # type: ignore[assignment]
-    featurizer = BertFeaturizer(precision="float32", cache=None, device="cpu")
-    data = fetch_sst2(subset="train").data[:texts]
-    featurizer.transform(data)
-    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    start = time.perf_counter()
-    featurizer.transform(data)
-    return {
-        "seconds": time.perf_counter() - start,
-        "faults": resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults,
-    }
 
 
 def _linear(seconds: float) -> dict[str, tuple[float, float]]:

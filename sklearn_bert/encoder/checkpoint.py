@@ -25,7 +25,7 @@ from transformers import logging as transformers_logging
 from sklearn_bert.encoder import work
 from sklearn_bert.encoder.attention import CPU_ATTENTION, register_cpu_attention
 from sklearn_bert.encoder.depth import LowerPart
-from sklearn_bert.encoder.execution import PRECISIONS, prepare_heap
+from sklearn_bert.encoder.execution import PRECISIONS
 from sklearn_bert.encoder.linear import use_onednn
 from sklearn_bert.encoder.sources import find_model_folder, weight_files
 from sklearn_bert.encoder.tokenization import TextTokenizer
@@ -138,7 +138,6 @@ class Checkpoint:
 
 def _tune_for_cpu(model: PreTrainedModel, precision: str) -> None:
     """Swap in what computes the same faster; see docs/decisions/0004-cpu-speed.md."""
-    prepare_heap()
     if precision == "float32":
         use_onednn(model)
     if getattr(model, "_supports_attention_backend", False):

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 
 from sklearn_bert.errors import parameter_error
@@ -19,7 +18,6 @@ __all__ = [
     "PRECISIONS",
     "Budget",
     "ahead",
-    "prepare_heap",
     "resolve_batch_tokens",
     "resolve_device",
     "resolve_precision",
@@ -37,8 +35,6 @@ _NATIVE_BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 # Padded tokens for which one forward pass is fastest, by type of device.
 _BATCH_TOKENS = {"cpu": 2048}
 _BATCH_TOKENS_ELSEWHERE = 32_768
-# The largest block that glibc's malloc lets its thresholds follow (mallopt(3)).
-_HEAP_BLOCK_BYTES = 31 * 2**20
 
 
 def resolve_device(device: Any) -> torch.device:
@@ -145,17 +141,6 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
         while (item := pending.result()) is not None:
             pending = pool.submit(next, items, None)
             yield item
-
-
-@functools.cache
-def prepare_heap() -> None:
-    """Let the C library keep freed blocks of the size of a batch's states.
-
-    glibc gives large blocks back to the system when they are freed and takes them anew for the
-    next layer, which costs a page fault for every 4 KiB. It stops doing so for sizes up to the
-    largest block that was freed once.
-    """
-    np.empty(_HEAP_BLOCK_BYTES, dtype=np.uint8)
 
 
 def _best_device() -> torch.device:

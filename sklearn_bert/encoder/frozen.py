@@ -135,8 +135,7 @@ class _Run:
         """Fill in the vectors of all texts whose wanted vectors are all in the store."""
         if self.store is None:
             return
-        keys = self.encoder.keys()
-        self.text_keys = [keys.of_text(text) for text in self.texts]
+        self.text_keys = self.encoder.keys().of_texts(self.texts)
         suffixes = [kind.key for kind in self.wanted]
         width = 4 * self.checkpoint.hidden_size
         for start in range(0, len(self.texts), _TEXTS_PER_LOOKUP):

@@ -7,11 +7,14 @@ The position of a text in X is never part of it, so shuffled folds find what was
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Sequence
 
 __all__ = ["Keys"]
 
 _DIGEST_SIZE = 20
+# Characters of the texts whose digests are remembered; beyond that all are forgotten.
+_REMEMBERED_CHARACTERS = 16_000_000
 
 
 class Keys:
@@ -33,6 +36,22 @@ class Keys:
     def __init__(self, context: Sequence[str]) -> None:
         self._start = hashlib.blake2b(digest_size=_DIGEST_SIZE)
         self._start.update(_joined(context))
+        self._context = self._start.digest()
+
+    def of_texts(self, texts: Sequence[str | tuple[str, str]]) -> list[bytes]:
+        """Return the digest of each text.
+
+        Digests are remembered for a while: a search asks for those of the same texts for every
+        fold and candidate, and a look-up takes a tenth of the time.
+        """
+        known = _remembered.of_context(self._context)
+        digests = [known.get(text) for text in texts]
+        new = [text for text, digest in zip(texts, digests, strict=True) if digest is None]
+        if not new:
+            return digests  # type: ignore[return-value]
+        computed = {text: self.of_text(text) for text in new}
+        _remembered.add(self._context, computed)
+        return [digest or computed[text] for text, digest in zip(texts, digests, strict=True)]
 
     def of_text(self, text: str | tuple[str, str]) -> bytes:
         """Return the digest of a text, or of a text pair, in this context."""
@@ -40,6 +59,34 @@ class Keys:
         parts = (text,) if isinstance(text, str) else text
         digest.update(_joined(parts))
         return digest.digest()
+
+
+class _Remembered:
+    """Digests by context and text, bounded in the characters of the texts."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._digests: dict[bytes, dict[str | tuple[str, str], bytes]] = {}
+        self._characters = 0
+
+    def of_context(self, context: bytes) -> dict[str | tuple[str, str], bytes]:
+        return self._digests.get(context, {})
+
+    def add(self, context: bytes, digests: dict[str | tuple[str, str], bytes]) -> None:
+        characters = sum(
+            len(text) if isinstance(text, str) else sum(map(len, text)) for text in digests
+        )
+        if characters > _REMEMBERED_CHARACTERS:
+            return
+        with self._lock:
+            if self._characters + characters > _REMEMBERED_CHARACTERS:
+                self._digests, self._characters = {}, 0
+            # A new dict, because other threads may be reading the old one.
+            self._digests[context] = self._digests.get(context, {}) | digests
+            self._characters += characters
+
+
+_remembered = _Remembered()
 
 
 def _joined(parts: Sequence[str]) -> bytes:

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sklearn_bert.store import Keys
+from sklearn_bert.store import Keys, key
 
 # With lone surrogates, which texts may have too.
 anything = st.text(st.characters(codec=None), max_size=8) | st.sampled_from(["", "a", "b", "ab"])
@@ -24,3 +24,21 @@ def test_where_a_pair_is_split_matters():
 def test_where_a_context_is_split_matters():
     contexts = [["a", "b"], ["ab"], ["ab", ""], ["", "ab"], []]
     assert len({Keys(context).of_text("text") for context in contexts}) == len(contexts)
+
+
+@given(contexts, st.lists(texts, max_size=6), contexts, st.lists(texts, max_size=6))
+def test_digests_that_are_remembered_are_those_of_each_text(context, some, other_context, others):
+    for of_context, asked in [(context, some), (other_context, others), (context, some + others)]:
+        keys = Keys(of_context)
+        assert keys.of_texts(asked) == [keys.of_text(text) for text in asked]
+
+
+def test_what_is_remembered_is_bounded(monkeypatch):
+    monkeypatch.setattr(key, "_REMEMBERED_CHARACTERS", 100)
+    monkeypatch.setattr(key, "_remembered", key._Remembered())
+    keys = Keys(["context"])
+    for number in range(50):
+        asked = [f"{number:05}", ("pair", f"{number:06}"), "x" * 10 * number]
+        assert keys.of_texts(asked) == [keys.of_text(text) for text in asked]
+        known = key._remembered.of_context(keys._context)
+        assert sum(len("".join(text)) for text in known) <= 100
