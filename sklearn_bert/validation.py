@@ -109,7 +109,7 @@ def _array_columns(X: np.ndarray) -> list[list[Any]]:
 
 def _sequence_columns(X: Sequence[Any]) -> list[list[Any]]:
     items = list(X)
-    if not items or not any(isinstance(item, tuple) for item in items):
+    if not any(issubclass(kind, tuple) for kind in set(map(type, items))):
         return [items]
     for position, item in enumerate(items):
         if not isinstance(item, tuple) or len(item) != len(items[0]):
@@ -155,7 +155,7 @@ _CONTAINERS: list[tuple[Callable[[Any], bool], Callable[[Any], list[list[Any]]]]
 
 def _strings(column: list[Any]) -> list[str]:
     """Return the column as plain strings, or raise for what is missing or is no string."""
-    if all(type(item) is str for item in column):
+    if set(map(type, column)) == {str}:
         return column
     missing = [i for i, item in enumerate(column) if _is_missing(item)]
     if missing:

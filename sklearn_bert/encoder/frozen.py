@@ -121,9 +121,6 @@ class _Run:
         self.store = encoder.store
         self.texts = texts
         self.wanted = wanted
-        self.sizes = np.array(
-            [len(text) if isinstance(text, str) else len("".join(text)) for text in texts]
-        )
         shape = (len(texts), len(wanted), self.checkpoint.hidden_size)
         self.vectors = np.empty(shape, dtype=np.float32)
         self.missing = np.ones(len(texts), dtype=bool)
@@ -137,15 +134,18 @@ class _Run:
             return
         self.text_keys = self.encoder.keys().of_texts(self.texts)
         suffixes = [kind.key for kind in self.wanted]
+        k = len(suffixes)
         width = 4 * self.checkpoint.hidden_size
         for start in range(0, len(self.texts), _TEXTS_PER_LOOKUP):
             text_keys = self.text_keys[start : start + _TEXTS_PER_LOOKUP]
             values = self.store.get_many([key + suffix for key in text_keys for suffix in suffixes])
-            of_texts = [values[i : i + len(suffixes)] for i in range(0, len(values), len(suffixes))]
-            found = [i for i, of_text in enumerate(of_texts) if None not in of_text]
-            raw = b"".join(value for i in found for value in of_texts[i] if value is not None)
-            kept = np.frombuffer(raw, np.uint8).reshape(len(found), len(suffixes), width + 1)
-            numbers = start + np.array(found, dtype=np.int64)
+            has_value = np.array([value is not None for value in values])
+            found = np.flatnonzero(has_value.reshape(-1, k).all(axis=1))
+            if len(found) < len(text_keys):
+                values = [value for i in found for value in values[i * k : (i + 1) * k]]
+            raw = b"".join(values)  # type: ignore[arg-type]
+            kept = np.frombuffer(raw, np.uint8).reshape(len(found), k, width + 1)
+            numbers = start + found
             self.vectors[numbers] = np.ascontiguousarray(kept[..., :-1]).view(np.float32)
             self.cut[numbers] = kept[:, 0, -1] == _CUT
             self.missing[numbers] = False
@@ -155,8 +155,11 @@ class _Run:
         order = np.flatnonzero(self.missing)
         if len(order) == 0:
             return
+        sizes = np.array(
+            [len(text) if isinstance(text, str) else sum(map(len, text)) for text in self.texts]
+        )
         # Longest first: memory that is going to run out does so at once.
-        order = order[np.argsort(-self.sizes[order], kind="stable")]
+        order = order[np.argsort(-sizes[order], kind="stable")]
         kinds = self._kinds_to_compute(len(order))
         columns = [kinds.index(kind) for kind in self.wanted]
         budget = Budget(self.encoder.batch_tokens, self.checkpoint.device)
@@ -169,7 +172,7 @@ class _Run:
             disable=not self.encoder.verbose,
         )
         with bar, torch.inference_mode():
-            for part, windows in self._tokenized(order, tokenizer):
+            for part, windows in self._tokenized(portions(order, sizes), tokenizer):
                 by_window = self._encode(windows, tokenizer, kinds, budget, bar)
                 by_text = _join(by_window, windows, kinds)
                 self.vectors[part] = by_text[:, columns]
@@ -207,12 +210,12 @@ class _Run:
         return n_kinds * (key + self.checkpoint.hidden_size * 4 + 1 + self.store.overhead)
 
     def _tokenized(
-        self, order: np.ndarray, tokenizer: TextTokenizer
+        self, parts: Iterable[np.ndarray], tokenizer: TextTokenizer
     ) -> Iterable[tuple[np.ndarray, Windows]]:
         """Yield portions of texts with their windows; on a GPU, one portion ahead."""
 
         def tokenize() -> Iterator[tuple[np.ndarray, Windows]]:
-            for part in portions(order, self.sizes):
+            for part in parts:
                 yield part, tokenizer.windows([self.texts[i] for i in part])
 
         return tokenize() if self.checkpoint.device.type == "cpu" else ahead(tokenize())
