@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sklearn_bert import cache, datasets
+    from sklearn_bert.classifier import BertFineTuneClassifier
     from sklearn_bert.featurizer import BertFeaturizer
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["BertFeaturizer", "cache", "datasets"]
+__all__ = ["BertFeaturizer", "BertFineTuneClassifier", "cache", "datasets"]
 
-_HOMES = {"BertFeaturizer": "sklearn_bert.featurizer"}
+_HOMES = {
+    "BertFeaturizer": "sklearn_bert.featurizer",
+    "BertFineTuneClassifier": "sklearn_bert.classifier",
+}
 _MODULES = ("cache", "datasets")
 
 

@@ -13,6 +13,7 @@ __all__ = [
     "LongTextWarning",
     "ModelLoadError",
     "ModelNotFoundError",
+    "TrainingDivergedError",
     "parameter_error",
 ]
 
@@ -27,6 +28,10 @@ class ModelLoadError(ValueError):
 
 class LongTextWarning(UserWarning):
     """Texts were longer than ``max_length`` and lost their ends."""
+
+
+class TrainingDivergedError(ArithmeticError):
+    """The loss of a training became infinite or no number."""
 
 
 class CacheWarning(UserWarning):

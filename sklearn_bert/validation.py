@@ -6,8 +6,9 @@ that list. The small `check_*` functions each hold one kind of parameter to its 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -18,6 +19,8 @@ __all__ = [
     "Text",
     "check_choice",
     "check_integer",
+    "check_number",
+    "check_sample_weight",
     "check_texts",
     "one_or_list",
 ]
@@ -79,6 +82,43 @@ def check_integer(name: str, value: Any, *, minimum: int, accepted: str) -> None
     """Raise unless `value` is an integer (a bool is not) of at least `minimum`."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
         raise parameter_error(name, value, accepted)
+
+
+def check_number(
+    name: str,
+    value: Any,
+    *,
+    minimum: float,
+    below: float = math.inf,
+    accepted: str,
+) -> None:
+    """Raise unless `value` is a finite number with ``minimum <= value < below``."""
+    number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
+    if not number or not minimum <= float(value) < below:
+        raise parameter_error(name, value, accepted)
+
+
+def check_sample_weight(name: str, weights: Any, n_samples: int) -> np.ndarray | None:
+    """Return weights as floats, None for None.
+
+    Raises
+    ------
+    ValueError
+        If there is not one finite weight of at least 0 for each sample, or if all are 0.
+    """
+    if weights is None:
+        return None
+    array = np.asarray(weights, dtype=np.float64)
+    if array.shape != (n_samples,):
+        raise ValueError(
+            f"{name} has shape {array.shape}. Accepted: one weight for each of the {n_samples} "
+            f"samples, or None."
+        )
+    if not np.isfinite(array).all() or (array < 0).any() or not array.any():
+        raise ValueError(
+            f"{name} can't be used. Accepted: finite numbers of at least 0, not all of them 0."
+        )
+    return array
 
 
 def one_or_list(name: str, value: T | Sequence[T]) -> list[T]:

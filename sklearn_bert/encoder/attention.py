@@ -56,7 +56,9 @@ def cpu_attention(
     """
     batch, heads, length, size = query.shape
     longest = _LONGEST_UNFUSED.get(query.dtype, 0)
-    unsupported = dropout or kwargs.get("is_causal") or kwargs.get("position_bias") is not None
+    # With dropout, PyTorch has no fused kernel on a CPU.
+    longest = length if dropout else longest
+    unsupported = kwargs.get("is_causal") or kwargs.get("position_bias") is not None
     if unsupported or length > longest or key.shape != query.shape:
         if attention_mask is not None:
             attention_mask = attention_mask.to(query.dtype)
@@ -70,5 +72,7 @@ def cpu_attention(
     if attention_mask is not None:
         scores = scores.add_(attention_mask)
     weights = torch.softmax(scores, dim=-1).to(value.dtype)
+    if dropout:
+        weights = torch.nn.functional.dropout(weights, dropout)
     attended = torch.bmm(weights.view(batch * heads, length, length), value.reshape(flat))
     return attended.view(batch, heads, length, size).transpose(1, 2).contiguous(), None

@@ -24,7 +24,7 @@ from transformers import logging as transformers_logging
 
 from sklearn_bert.encoder import work
 from sklearn_bert.encoder.attention import CPU_ATTENTION, register_cpu_attention
-from sklearn_bert.encoder.depth import LowerPart
+from sklearn_bert.encoder.depth import LowerPart, parameter_places
 from sklearn_bert.encoder.execution import PRECISIONS
 from sklearn_bert.encoder.linear import use_onednn
 from sklearn_bert.encoder.sources import find_model_folder, weight_files
@@ -67,8 +67,16 @@ class Checkpoint:
         Digest of the content of weights and config.
     tokenizer_fingerprint : str
         Digest of the tokenizer.
+    parameter_places : dict of str to int or None
+        Where a text meets each parameter; see `depth.parameter_places`.
     n_layers, hidden_size, max_length : int
         Layers, width of the states, and the most tokens a text may have.
+    dtype : torch.dtype
+        Of the states, as `precision` says.
+    state_bytes : int
+        Bytes of one token's state.
+    exact_dtype : torch.dtype
+        What is trained on top is in this: float32, or float64 if that is the precision.
     has_pooler : bool
         Whether the weights include a pooler.
     busy : lock
@@ -82,13 +90,18 @@ class Checkpoint:
         self.precision = precision
         with _quiet_transformers():
             self._tokenizer = _load_tokenizer(folder)
-            model = _load_model(folder, precision)
+            model = _load_model(folder, PRECISIONS[precision])
         model.to(device).eval().requires_grad_(False)
         if device.type == "cpu":
             _tune_for_cpu(model, precision)
         self.lower = LowerPart(model)
+        self._parts = {0: self.lower}
+        self.parameter_places = parameter_places(model)
         self.n_layers = self.lower.n_layers
         self.hidden_size = int(model.config.hidden_size)
+        self.dtype = PRECISIONS[precision]
+        self.exact_dtype = torch.promote_types(self.dtype, torch.float32)
+        self.state_bytes = self.hidden_size * self.dtype.itemsize
         self.has_pooler = getattr(model, "pooler", None) is not None
         self.max_length = _longest(model, self._tokenizer)
         self._serialized = self._tokenizer.backend_tokenizer.to_str()
@@ -119,6 +132,26 @@ class Checkpoint:
                 f"long_text='chunk'.",
             )
         return int(max_length)
+
+    def part(self, start: int) -> LowerPart:
+        """Return the model without the layers below `start`, sharing its weights."""
+        with self._lock:
+            if start not in self._parts:
+                self._parts[start] = LowerPart(self.lower.model, start)
+            return self._parts[start]
+
+    def trainable_copy(self) -> PreTrainedModel:
+        """Return a new copy of the model on its device, to be trained.
+
+        Its weights are float32, or float64 if that is the precision: what is lost in rounding
+        small steps to bfloat16 weights would never add up.
+        """
+        with _quiet_transformers():
+            model = _load_model(self.folder, self.exact_dtype)
+        model.to(self.device)
+        if self.device.type == "cpu":
+            _tune_for_cpu(model, self.precision)
+        return model
 
     def text_tokenizer(self, max_length: int, long_text: str) -> TextTokenizer:
         """Return the tokenizer with a limit; one for each limit is kept."""
@@ -260,13 +293,13 @@ def _load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def _load_model(folder: Path, precision: str) -> PreTrainedModel:
+def _load_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     """Load the encoder, leaving the global random state as it was."""
     try:
         with torch.random.fork_rng(devices=[]):
             model, report = AutoModel.from_pretrained(
                 folder,
-                dtype=PRECISIONS[precision],
+                dtype=dtype,
                 use_safetensors=True,
                 local_files_only=True,
                 trust_remote_code=False,

@@ -1,13 +1,16 @@
-"""The layers of any encoder, and its lower part: run up to a depth, see every state on the way.
+"""The layers of any encoder: its lower part up to a depth, and its upper part from a depth on.
 
 One mechanism serves all architectures. A hook in front of every layer sees that layer's input,
 which is the hidden state of the depth below it; at the depth asked for, the hook ends the pass.
-So embeddings, masks, rotary angles and position biases stay each model's own business.
+The upper part is a view of the model without the layers below, and a hook in front of its first
+layer hands in their states. So embeddings, masks, rotary angles and position biases stay each
+model's own business.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from numbers import Integral
 from typing import Any
@@ -18,13 +21,16 @@ from transformers import PreTrainedModel
 
 from sklearn_bert.errors import ModelLoadError, parameter_error
 
-__all__ = ["LowerPart", "resolve_layer"]
+__all__ = ["LowerPart", "UpperPart", "parameter_places", "resolve_layer"]
+
+# Modules that follow the layers, by name.
+_AFTER_LAYERS = ("pooler", "final_norm")
 
 Visit = Callable[[int, torch.Tensor], None]
 
 
 class LowerPart:
-    """Runs a model from its embeddings up to any depth.
+    """Runs a model from its embeddings, or from states at a depth, up to any higher depth.
 
     Depth 0 is the output of the embeddings (after a projection, where the model has one); depth
     i the output of layer i; at the full depth, as in transformers, after a final norm.
@@ -33,22 +39,28 @@ class LowerPart:
     ----------
     model : PreTrainedModel
         An encoder. Gets one hook a layer, which is idle outside `run`.
+    start : int, default=0
+        The depth to start at. Above 0, `run` takes ``states`` and ``attention_mask``.
 
     Attributes
     ----------
+    start : int
+        As given.
     n_layers : int
         Number of layers that a text passes.
     shares_layers : bool
         Whether several layers are the same module (ALBERT).
     """
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel, start: int = 0) -> None:
         self.model = model
+        self.start = start
         self.n_layers = int(model.config.num_hidden_layers)
         layers = _find_layers(model, self.n_layers)
         self.shares_layers = len(layers) < self.n_layers
         self._run = threading.local()
-        for layer in layers:
+        self._upper = UpperPart(model, start) if start else None
+        for layer in layers[start:]:
             layer.register_forward_pre_hook(self._before_layer, with_kwargs=True)
 
     def run(self, inputs: dict[str, torch.Tensor], depth: int, visit: Visit) -> torch.Tensor | None:
@@ -59,7 +71,7 @@ class LowerPart:
         inputs : dict of str to Tensor
             What the model takes.
         depth : int
-            From 0 to `n_layers`; layers above are not run.
+            From `start` to `n_layers`; layers above are not run.
         visit : callable
             Called in ascending order, `depth` included, with states of shape
             (batch, length, hidden).
@@ -69,13 +81,15 @@ class LowerPart:
         Tensor of shape (batch, hidden) or None
             The pooler's output, where the model has a pooler and the depth is full.
         """
-        self._run.passed, self._run.depth, self._run.visit = 0, depth, visit
+        self._run.passed, self._run.depth, self._run.visit = self.start, depth, visit
         try:
-            output = self.model(**inputs)
+            output = (self._upper or self.model)(**inputs)
         except _DepthReached:
             return None
         finally:
             self._run.visit = None
+            if self._upper is not None:
+                self._upper.release()
         visit(self.n_layers, output.last_hidden_state)
         pooled: torch.Tensor | None = getattr(output, "pooler_output", None)
         return pooled
@@ -90,6 +104,56 @@ class LowerPart:
         if self._run.passed == self._run.depth:
             raise _DepthReached
         self._run.passed += 1
+
+
+class UpperPart(nn.Module):
+    """The layers of a model above a depth, which take the states at that depth.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        An encoder. It is left as it is; the part shares its parameters.
+    start : int
+        The depth that states are given at, at least 1.
+
+    Attributes
+    ----------
+    model : PreTrainedModel
+        A view of the model without embeddings of tokens and without the layers below.
+    start : int
+        As given.
+    """
+
+    def __init__(self, model: PreTrainedModel, start: int) -> None:
+        super().__init__()
+        layers = _find_layers(model, int(model.config.num_hidden_layers))
+        self.start = start
+        self.model = _view_above(model, layers, start)
+        self._given: torch.Tensor | None = None
+        layers[start].register_forward_pre_hook(self._hand_in, with_kwargs=True)
+
+    def forward(self, states: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Any:
+        """Return the model's output for states of shape (batch, length, hidden)."""
+        # Kept until the next pass, because checkpointed layers run again in the backward pass.
+        self._given = states
+        width = self.model.get_input_embeddings().embedding_dim
+        nothing = torch.zeros(1, dtype=states.dtype, device=states.device)
+        return self.model(
+            inputs_embeds=nothing.expand(*states.shape[:2], width), attention_mask=attention_mask
+        )
+
+    def release(self) -> None:
+        """Let go of the states of the last pass."""
+        self._given = None
+
+    def _hand_in(
+        self, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        if self._given is None:
+            return None
+        if args:
+            return (self._given, *args[1:]), kwargs
+        return args, kwargs | {"hidden_states": self._given}
 
 
 class _DepthReached(Exception):
@@ -132,3 +196,53 @@ def _find_layers(model: nn.Module, n_layers: int) -> list[nn.Module]:
             f"DeBERTa or ModernBERT."
         )
     return list((full or lists)[0])
+
+
+def parameter_places(model: PreTrainedModel) -> dict[str, int | None]:
+    """Say for each parameter where a text meets it.
+
+    Returns
+    -------
+    dict of str to int or None
+        -1 for the embeddings, i for layer i, the number of layers for what comes after them, None
+        for what several layers share.
+    """
+    n_layers = int(model.config.num_hidden_layers)
+    layers = _find_layers(model, n_layers)
+    numbers = {id(p): i for i, layer in enumerate(layers) for p in layer.parameters()}
+    places: dict[str, int | None] = {}
+    for name, parameter in model.named_parameters():
+        parts = name.split(".")
+        if id(parameter) in numbers:
+            places[name] = numbers[id(parameter)] if len(layers) == n_layers else None
+        elif any(part.startswith("embedding") for part in parts):
+            places[name] = -1
+        else:
+            places[name] = n_layers if parts[0] in _AFTER_LAYERS else None
+    return places
+
+
+def _view_above(module: Any, layers: list[nn.Module], start: int) -> Any:
+    """Copy the tree of modules without the layers below `start`; parameters are shared."""
+    view = _shallow(module)
+    for name, child in module.named_children():
+        if isinstance(child, nn.ModuleList) and list(child) == layers:
+            view._modules[name] = nn.ModuleList(layers[start:])
+        elif name == "conv" and any(isinstance(c, nn.ModuleList) for c in module.children()):
+            # DeBERTa's convolution follows the first layer.
+            view._modules[name] = None
+        else:
+            view._modules[name] = _view_above(child, layers, start)
+    if isinstance(module, PreTrainedModel):
+        weight = module.get_input_embeddings().weight
+        nothing = nn.Embedding.from_pretrained(torch.zeros_like(weight[:1]), freeze=True)
+        view.set_input_embeddings(nothing)
+    return view
+
+
+def _shallow(module: nn.Module) -> Any:
+    """Return a module with the same parameters and attributes, whose children can be changed."""
+    copied = module.__class__.__new__(module.__class__)
+    copied.__dict__ = module.__dict__.copy()
+    copied.__dict__["_modules"] = OrderedDict(module._modules)
+    return copied

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 
 from sklearn_bert.errors import parameter_error
@@ -18,6 +19,7 @@ __all__ = [
     "PRECISIONS",
     "Budget",
     "ahead",
+    "in_batches",
     "resolve_batch_tokens",
     "resolve_device",
     "resolve_precision",
@@ -132,6 +134,40 @@ class Budget:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         return None
+
+
+def in_batches(
+    lengths: np.ndarray,
+    batch_end: Callable[[np.ndarray, int, int], int],
+    budget: Budget,
+    forward: Callable[[int, int], None],
+) -> None:
+    """Call `forward(start, stop)` for one batch after another, smaller ones if memory runs out.
+
+    Parameters
+    ----------
+    lengths : ndarray of int
+        Tokens of each item, longest first.
+    batch_end : callable
+        From lengths, start and a number of tokens to where the batch ends.
+    budget : Budget
+        Padded tokens of a batch.
+    forward : callable
+        One forward pass.
+    """
+    start = 0
+    while start < len(lengths):
+        stop = batch_end(lengths, start, budget.tokens)
+        if budget.run(_and_say_so(forward, start, stop)):
+            start = stop
+
+
+def _and_say_so(forward: Callable[[int, int], None], start: int, stop: int) -> Callable[[], bool]:
+    def run() -> bool:
+        forward(start, stop)
+        return True
+
+    return run
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:

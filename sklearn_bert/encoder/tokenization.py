@@ -152,6 +152,26 @@ class TextTokenizer:
             cut=np.array([bool(e.overflowing) and not self._chunk for e in encodings]),
         )
 
+    def all_windows(self, texts: Sequence[Text]) -> Windows:
+        """Tokenize any number of texts, some at a time."""
+        sizes = np.array(
+            [len(text) if isinstance(text, str) else sum(map(len, text)) for text in texts]
+        )
+        parts = [
+            self.windows([texts[i] for i in part])
+            for part in portions(np.arange(len(texts)), sizes)
+        ]
+        firsts = np.cumsum([0, *(len(part.cut) for part in parts[:-1])])
+        return Windows(
+            ids=[ids for part in parts for ids in part.ids],
+            type_ids=None
+            if parts[0].type_ids is None
+            else [ids for part in parts for ids in part.type_ids or ()],
+            owner=np.concatenate([part.owner + n for part, n in zip(parts, firsts, strict=True)]),
+            counted=np.concatenate([part.counted for part in parts]),
+            cut=np.concatenate([part.cut for part in parts]),
+        )
+
     def batch_end(self, lengths: np.ndarray, start: int, budget: int) -> int:
         """Return where a batch ends that starts at `start` of descending `lengths`."""
         longest = padded_length(int(lengths[start]), self._max_length)

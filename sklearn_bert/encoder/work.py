@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, replace
 
-__all__ = ["Work", "count", "counted"]
+__all__ = ["Work", "count", "count_pass", "counted"]
 
 
 @dataclass(frozen=True)
@@ -57,3 +57,13 @@ def count(**more: int) -> None:
     global _work
     with _lock:
         _work = replace(_work, **{name: getattr(_work, name) + n for name, n in more.items()})
+
+
+def count_pass(tokens: int, padded_tokens: int, n_layers: int) -> None:
+    """Count a forward pass of one batch through `n_layers` layers."""
+    count(
+        batches=1,
+        tokens=tokens,
+        padded_tokens=padded_tokens,
+        layer_tokens=padded_tokens * n_layers,
+    )

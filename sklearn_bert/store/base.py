@@ -48,6 +48,10 @@ class Store(ABC):
         """Return the value of each key, None where there is none."""
 
     @abstractmethod
+    def contains_many(self, keys: Sequence[bytes]) -> list[bool]:
+        """Say for each key whether there is a value; this counts neither as hit nor as miss."""
+
+    @abstractmethod
     def put_many(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
         """Keep each value under its key, as far as the limit allows."""
 

@@ -89,6 +89,12 @@ class DiskStore(Store):
             self._misses += len(values) - hits
         return values
 
+    def contains_many(self, keys: Sequence[bytes]) -> list[bool]:
+        """Say for each key whether there is a value; this counts neither as hit nor as miss."""
+        nothing: set[bytes] = set()
+        there = self._guarded(lambda connection: _present(connection, keys), nothing)
+        return [key in there for key in keys]
+
     def put_many(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
         """Keep all values in one transaction; the least recently used make room."""
         if not keys:
@@ -240,6 +246,19 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         connection.rollback()
         raise
     connection.execute("COMMIT")
+
+
+def _present(connection: sqlite3.Connection, keys: Sequence[bytes]) -> set[bytes]:
+    present: set[bytes] = set()
+    for start in range(0, len(keys), _KEYS_PER_QUERY):
+        part = keys[start : start + _KEYS_PER_QUERY]
+        present.update(
+            key
+            for (key,) in connection.execute(
+                f"SELECT key FROM entries WHERE key IN ({','.join('?' * len(part))})", part
+            )
+        )
+    return present
 
 
 def _clear(connection: sqlite3.Connection) -> None:

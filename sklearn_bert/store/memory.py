@@ -51,6 +51,11 @@ class MemoryStore(Store):
             self._misses += len(values) - found
         return values
 
+    def contains_many(self, keys: Sequence[bytes]) -> list[bool]:
+        """Say for each key whether there is a value; this counts neither as hit nor as miss."""
+        with self._lock:
+            return [key in self._values for key in keys]
+
     def put_many(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
         """Keep each value under its key; the least recently used make room."""
         with self._lock:

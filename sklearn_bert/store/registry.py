@@ -17,7 +17,7 @@ __all__ = ["CacheSpec", "open_store"]
 CacheSpec = str | os.PathLike[str] | None
 
 _GIB = 2**30
-_MEMORY_SHARE = 0.02
+_MEMORY_SHARE = 0.1
 _MEMORY_LEAST = _GIB // 4
 _DISK_SHARE = 0.1
 _DISK_MOST = 10 * _GIB

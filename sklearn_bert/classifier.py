@@ -1,0 +1,397 @@
+"""BertFineTuneClassifier: an encoder such as BERT fine-tuned to any depth, as a classifier."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.special import softmax
+from sklearn.base import ClassifierMixin
+from sklearn.utils import column_or_1d
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+from sklearn_bert.encoder.sources import EMBEDDED_MODEL
+from sklearn_bert.errors import parameter_error
+from sklearn_bert.finetuning import BertFineTuneBase, Targets
+from sklearn_bert.training.module import FineTuneModule
+from sklearn_bert.training.net import ClassifierNet, SampleLoss
+
+__all__ = ["BertFineTuneClassifier"]
+
+
+class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
+    """Fine-tune a pretrained encoder such as BERT, with as much of it frozen as you like.
+
+    A head on top of the encoder is trained, and the layers above `freeze`. What is frozen is
+    computed once for each distinct text and kept in `cache`, where other epochs, folds, grid
+    candidates and estimators find it.
+
+    Parameters
+    ----------
+    model : str or path, default="sentence-transformers/all-MiniLM-L6-v2"
+        A folder with a saved model, or a name on the Hugging Face Hub. The default comes with the
+        `embedded` extra and needs no network.
+    freeze : {"none", "embeddings", "all"} or int, default="none"
+        What is not trained: nothing; the embeddings; the whole encoder, so that the head alone is
+        trained; ``k >= 0``: the embeddings and the lowest k layers; ``-d``: all but the top d
+        layers.
+        The grid ``["all", -1, -2, -3, "none"]`` suits any model.
+    unfreeze : list of str, default=None
+        Parameters that are trained all the same, by parts of their names, such as
+        ``["layer.5.output"]``; ``*`` stands for anything.
+    pooling : {"cls", "mean", "max", "last", "pooler"} or list of these, default="mean"
+        How the states of a text's tokens become one vector; several are concatenated.
+    hidden_layer_sizes : tuple of int, default=()
+        Hidden layers of the head; none is a linear head.
+    activation : {"identity", "logistic", "tanh", "relu", "gelu"}, default="relu"
+        Between the head's layers.
+    dropout : float, default=0.1
+        In the head, before each of its linear maps. The encoder has its own.
+    max_epochs : int, default=3
+        Passes over the training data.
+    batch_size : int, default=32
+        Texts in a batch. Batches hold texts of like length.
+    lr : float, default=5e-5
+        Learning rate of the encoder's top layer (AdamW).
+    head_lr : float, default=1e-3
+        Learning rate of the head.
+    layer_lr_decay : float, default=1.0
+        What the learning rate of a layer is multiplied with for the layer below.
+    weight_decay : float, default=0.01
+        Not applied to biases and norms.
+    lr_schedule : {"linear", "cosine", "constant", "step", "slanted_triangular"}, default="linear"
+        How learning rates fall after warmup: in a line to 0; along a cosine to 0; not at all; to a
+        tenth after half of training and a hundredth after three quarters; or in a line to 1/32.
+    warmup : float or int, default=0.1
+        Share of the steps, or their number, in which learning rates rise.
+    gradual_unfreezing : bool, default=False
+        Whether to train the head alone in the first epoch, and one layer more in each that follows.
+    max_grad_norm : float or None, default=1.0
+        Gradients are scaled down to this norm.
+    gradient_accumulation : int, default=1
+        Batches whose gradients are added up for one step.
+    gradient_checkpointing : bool, default=False
+        Whether to compute activations twice instead of keeping them: less memory, more time.
+    class_weight : dict, "balanced" or None, default=None
+        What samples of each class count in training. "balanced" is computed from the samples that
+        are trained on, without those that are held out.
+    label_smoothing : float, default=0.0
+        Share of each target that goes to all classes alike.
+    early_stopping : bool, default=False
+        Whether to stop when the validation score gets no better, and go back to the best weights.
+        Without ``X_val`` a share of the data is held out.
+    validation_fraction : float, default=0.1
+        What is held out, in the proportions of the classes.
+    n_iter_no_change : int, default=3
+        Epochs without a better score before training stops.
+    max_length : int, default=None
+        Tokens of a text, special tokens included; longer texts are cut, with a warning. None is the
+        model's limit.
+    device : str or torch.device, default="auto"
+        "auto" takes a GPU where there is one.
+    precision : {"auto", "float32", "bfloat16", "float64"}, default="auto"
+        What is computed in. "auto" is bfloat16 where the hardware computes it natively, else
+        float32. What is trained is kept in float32.
+    cache : "memory", path or None, default="memory"
+        Where the states of frozen layers are kept; see :mod:`sklearn_bert.cache`.
+    callbacks : list of skorch callbacks, default=None
+        See :mod:`skorch.callbacks`. They get the net that becomes `net_`.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last fit.
+    random_state : int, RandomState instance or None, default=None
+        Fixes the head's first weights, dropout, and the order of batches.
+    revision : str, default=None
+        Branch, tag or commit of a model on the Hub.
+    verbose : int, default=0
+        1 shows a progress bar for each epoch, and says when the cache does not hold all.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+    history_ : list of dict
+        For each epoch ``epoch``, ``train_loss``, ``lr`` and ``seconds``, and with validation data
+        ``valid_loss`` and ``valid_score`` (accuracy); these also for epoch 0, the model before its
+        first step.
+    net_ : skorch.NeuralNetClassifier
+        What was trained; its classes are numbers.
+    depth_ : int
+        How many of the lowest layers are frozen as a whole.
+    n_trainable_parameters_ : int
+        Numbers that were trained, the head's included.
+    device_, precision_ : str
+        Those in use.
+    max_length_ : int
+        The limit in tokens in use.
+
+    See Also
+    --------
+    BertFeaturizer : Fixed vectors for any other classifier.
+
+    Notes
+    -----
+    Frozen layers always run in evaluation mode. With the same `random_state` on the same machine,
+    predictions are the same.
+
+    References
+    ----------
+    Lee, Tang and Lin, "What Would Elsa Do? Freezing Layers During Transformer Fine-Tuning",
+    arXiv 1911.03090.
+
+    Examples
+    --------
+    >>> from sklearn_bert import BertFineTuneClassifier
+    >>> texts = ["What a wonderful film", "Dull from start to end", "I loved it", "Boring"]
+    >>> labels = ["good", "bad", "good", "bad"]
+    >>> classifier = BertFineTuneClassifier(freeze=-1, max_epochs=8, random_state=0)
+    >>> print(classifier.fit(texts, labels).predict(["A lovely film", "So boring"]))
+    ['good' 'bad']
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] = EMBEDDED_MODEL,
+        *,
+        freeze: str | int = "none",
+        unfreeze: Sequence[str] | None = None,
+        pooling: str | list[str] = "mean",
+        hidden_layer_sizes: Sequence[int] = (),
+        activation: str = "relu",
+        dropout: float = 0.1,
+        max_epochs: int = 3,
+        batch_size: int = 32,
+        lr: float = 5e-5,
+        head_lr: float = 1e-3,
+        layer_lr_decay: float = 1.0,
+        weight_decay: float = 0.01,
+        lr_schedule: str = "linear",
+        warmup: float = 0.1,
+        gradual_unfreezing: bool = False,
+        max_grad_norm: float | None = 1.0,
+        gradient_accumulation: int = 1,
+        gradient_checkpointing: bool = False,
+        class_weight: dict[Any, float] | str | None = None,
+        label_smoothing: float = 0.0,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 3,
+        max_length: int | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        cache: str | os.PathLike[str] | None = "memory",
+        callbacks: list[Any] | None = None,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        revision: str | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.model = model
+        self.freeze = freeze
+        self.unfreeze = unfreeze
+        self.pooling = pooling
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.dropout = dropout
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.head_lr = head_lr
+        self.layer_lr_decay = layer_lr_decay
+        self.weight_decay = weight_decay
+        self.lr_schedule = lr_schedule
+        self.warmup = warmup
+        self.gradual_unfreezing = gradual_unfreezing
+        self.max_grad_norm = max_grad_norm
+        self.gradient_accumulation = gradient_accumulation
+        self.gradient_checkpointing = gradient_checkpointing
+        self.class_weight = class_weight
+        self.label_smoothing = label_smoothing
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.max_length = max_length
+        self.device = device
+        self.precision = precision
+        self.cache = cache
+        self.callbacks = callbacks
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.revision = revision
+        self.verbose = verbose
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> BertFineTuneClassifier:
+        """Train the head, and the layers that are not frozen.
+
+        Parameters
+        ----------
+        X : container of str of shape (n_samples,), or of text pairs of shape (n_samples, 2)
+            The texts.
+        y : array-like of shape (n_samples,)
+            Labels: strings, integers or booleans.
+        sample_weight : array-like of shape (n_samples,), default=None
+            What each sample counts; only proportions matter.
+        X_val, y_val : as X and y, default=None
+            Validation data: scored before the first epoch and after each, and used for early
+            stopping.
+        sample_weight_val : array-like of shape (n_validation_samples,), default=None
+            What each validation sample counts in the loss.
+
+        Returns
+        -------
+        self : BertFineTuneClassifier
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or the data can't be used; the message says what is accepted.
+        ModelNotFoundError
+            If the model is in no place that could be reached.
+        TrainingDivergedError
+            If the loss became infinite or no number. The best weights so far are kept.
+        """
+        self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val)
+        return self
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the head's outputs.
+
+        Parameters
+        ----------
+        X : container of str of shape (n_samples,), or of text pairs of shape (n_samples, 2)
+            The texts.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            Logits; with two classes the log-odds of the second.
+        """
+        logits = self._outputs(X)
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : container of str of shape (n_samples,), or of text pairs of shape (n_samples, 2)
+            The texts.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`.
+        """
+        return softmax(self._outputs(X), axis=1)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the most probable label of each text.
+
+        Parameters
+        ----------
+        X : container of str of shape (n_samples,), or of text pairs of shape (n_samples, 2)
+            The texts.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels, as `fit` got them.
+        """
+        numbers = self._outputs(X).argmax(axis=1)
+        return self.classes_[numbers]
+
+    def _encode_targets(self, y: Any, n_samples: int) -> Targets:
+        y = _check_labels("y", y, n_samples)
+        classes, encoded = np.unique(y, return_inverse=True)
+        if len(classes) < 2:
+            raise ValueError(
+                f"y has one class, {classes[0]!r}. Accepted: labels of at least two classes."
+            )
+        if self.warm_start and hasattr(self, "classes_"):
+            if not np.isin(classes, self.classes_).all():
+                raise ValueError(
+                    f"warm_start=True can't go on with other classes: fitted were "
+                    f"{list(self.classes_)}, y has {list(classes)}. Pass warm_start=False."
+                )
+            classes = self.classes_
+            encoded = np.searchsorted(classes, y)
+        fitted = {"classes_": classes}
+        return Targets(encoded.astype(np.int64), len(classes), fitted, strata=encoded)
+
+    def _encode_validation_targets(self, y: Any, n_samples: int, targets: Targets) -> np.ndarray:
+        y = _check_labels("y_val", y, n_samples)
+        classes = targets.fitted["classes_"]
+        unseen = np.unique(y[~np.isin(y, classes)])
+        if len(unseen):
+            raise ValueError(
+                f"y_val has classes that y does not have: {list(unseen)}. The classes of y are "
+                f"{list(classes)}. Drop these rows from X_val and y_val, or add such to X and y."
+            )
+        return np.searchsorted(classes, y).astype(np.int64)
+
+    def _task_weights(self, y: np.ndarray, targets: Targets) -> np.ndarray | None:
+        if self.class_weight is None:
+            return None
+        classes = targets.fitted["classes_"]
+        if self.class_weight == "balanced":
+            present = np.unique(y)
+            of_class = np.zeros(len(classes))
+            of_class[present] = compute_class_weight("balanced", classes=present, y=y)
+        elif isinstance(self.class_weight, dict):
+            of_class = np.array([self.class_weight.get(label, 1.0) for label in classes], float)
+            unknown = [label for label in self.class_weight if label not in set(classes.tolist())]
+            if unknown or (of_class < 0).any() or not np.isfinite(of_class).all():
+                raise self._class_weight_error(f"The classes of y are {list(classes)}.")
+        else:
+            raise self._class_weight_error()
+        return of_class[y]
+
+    def _class_weight_error(self, remedy: str = "") -> ValueError:
+        accepted = "None, 'balanced', or a dict from labels of y to numbers of at least 0"
+        return parameter_error("class_weight", self.class_weight, accepted, remedy)
+
+    def _net(self, module: FineTuneModule, **settings: Any) -> ClassifierNet:
+        n_outputs = module.n_outputs
+        return ClassifierNet(
+            module,
+            criterion=SampleLoss,
+            criterion__label_smoothing=self.label_smoothing,
+            classes=np.arange(n_outputs),
+            predict_nonlinearity=_softmax,
+            **settings,
+        )
+
+
+def _softmax(logits: Any) -> Any:
+    return logits.softmax(dim=-1)
+
+
+def _check_labels(name: str, y: Any, n_samples: int) -> np.ndarray:
+    """Return labels as an array, or raise for what is none."""
+    if y is None:
+        raise ValueError(f"{name} is None. This estimator requires {name} to be passed.")
+    kind = type_of_target(y, input_name=name)
+    if kind in ("multilabel-indicator", "multiclass-multioutput", "multilabel-sequences"):
+        raise ValueError(
+            f"{name} is of type {kind!r}. Accepted: one label for each text. For several, use "
+            f"sklearn.multioutput.MultiOutputClassifier."
+        )
+    y = column_or_1d(y, warn=True)
+    if len(y) != n_samples:
+        raise ValueError(
+            f"X{name[1:]} has {n_samples} texts and {name} has {len(y)} labels. Accepted: one "
+            f"label for each text."
+        )
+    check_classification_targets(y)
+    return y

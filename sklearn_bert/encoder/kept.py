@@ -1,0 +1,193 @@
+"""What the store keeps of texts: pooled vectors, and token states at a depth.
+
+The formats of both lie here and nowhere else. A run has an allowance: it never pushes out what
+it found or kept itself, so that a scan over more texts than the store holds finds the first of
+them each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from sklearn_bert.store import Store
+
+__all__ = ["Allowance", "KeptStates", "KeptVectors", "Kind"]
+
+_ENTRIES_PER_LOOKUP = 4096
+# The last byte of a kept vector tells whether the text lost its end.
+_CUT = 1
+# Longer than any suffix of a key.
+_SUFFIX_BYTES = 12
+
+
+@dataclass(frozen=True, order=True)
+class Kind:
+    """One vector that a text can have: a layer's states, pooled."""
+
+    layer: int
+    pooling: str
+
+    @property
+    def key(self) -> bytes:
+        """The kind's part of the key of a kept vector."""
+        return f"{self.pooling}@{self.layer}".encode("ascii")
+
+
+@dataclass
+class Allowance:
+    """Bytes that a run may still keep."""
+
+    left: int
+
+    def take(self, sizes: np.ndarray) -> int:
+        """Return how many of the entries fit one after another, and count them."""
+        totals = np.cumsum(sizes)
+        fit = int(np.searchsorted(totals, self.left, side="right"))
+        self.left -= int(totals[fit - 1]) if fit else 0
+        return fit
+
+
+class KeptVectors:
+    """Pooled vectors in a store.
+
+    Parameters
+    ----------
+    store : Store
+        Where they are.
+    hidden_size : int
+        Width of a vector, which is float32.
+    """
+
+    def __init__(self, store: Store, hidden_size: int) -> None:
+        self._store = store
+        self._width = 4 * hidden_size
+
+    def text_bytes(self, keys: Sequence[bytes], n_kinds: int) -> int:
+        """Return the bytes that the vectors of one text take."""
+        entry = len(keys[0]) + _SUFFIX_BYTES + self._width + 1 + self._store.overhead
+        return n_kinds * entry
+
+    def read(
+        self, keys: Sequence[bytes], kinds: Sequence[Kind]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return what is kept of the texts that have all `kinds`.
+
+        Returns
+        -------
+        found : int ndarray of shape (n_found,)
+            Positions in `keys`.
+        vectors : float32 ndarray of shape (n_found, n_kinds, hidden_size)
+        cut : bool ndarray of shape (n_found,)
+            Whether the text lost its end.
+        """
+        suffixes = [kind.key for kind in kinds]
+        k = len(suffixes)
+        portions = []
+        for start in range(0, len(keys), _ENTRIES_PER_LOOKUP):
+            part = keys[start : start + _ENTRIES_PER_LOOKUP]
+            values = self._store.get_many([key + suffix for key in part for suffix in suffixes])
+            has_value = np.array([value is not None for value in values])
+            found = np.flatnonzero(has_value.reshape(-1, k).all(axis=1))
+            if len(found) < len(part):
+                values = [value for i in found for value in values[i * k : (i + 1) * k]]
+            raw = b"".join(values)  # type: ignore[arg-type]
+            kept = np.frombuffer(raw, np.uint8).reshape(len(found), k, self._width + 1)
+            vectors = np.ascontiguousarray(kept[..., :-1]).view(np.float32)
+            portions.append((start + found, vectors, kept[:, 0, -1] == _CUT))
+        found, vectors, cut = (np.concatenate(arrays) for arrays in zip(*portions, strict=True))
+        return found, vectors, cut
+
+    def write(
+        self,
+        keys: Sequence[bytes],
+        kinds: Sequence[Kind],
+        vectors: np.ndarray,
+        cut: np.ndarray,
+        allowance: Allowance,
+    ) -> None:
+        """Keep the vectors of some texts, of shape (n_texts, n_kinds, hidden_size)."""
+        fit = allowance.take(np.full(len(keys), self.text_bytes(keys, len(kinds))))
+        raw = vectors[:fit].view(np.uint8)
+        values = np.empty((*raw.shape[:2], raw.shape[2] + 1), dtype=np.uint8)
+        values[..., :-1] = raw
+        values[..., -1] = np.where(cut[:fit], _CUT, 0)[:, None]
+        suffixes = [kind.key for kind in kinds]
+        self._store.put_many(
+            [key + suffix for key in keys[:fit] for suffix in suffixes],
+            values.view(f"V{values.shape[2]}").ravel().tolist(),
+        )
+
+
+class KeptStates:
+    """Token states at a depth in a store: unpadded, in the precision they were computed in.
+
+    Parameters
+    ----------
+    store : Store
+        Where they are.
+    hidden_size : int
+        Width of a state.
+    dtype : torch.dtype
+        Of the states.
+    """
+
+    def __init__(self, store: Store, hidden_size: int, dtype: torch.dtype) -> None:
+        self._store = store
+        self._hidden_size = hidden_size
+        self._dtype = dtype
+
+    def text_bytes(self, keys: Sequence[bytes], n_tokens: np.ndarray) -> np.ndarray:
+        """Return the bytes that each text takes at one depth."""
+        per_token = self._hidden_size * self._dtype.itemsize
+        return n_tokens * per_token + len(keys[0]) + _SUFFIX_BYTES + self._store.overhead
+
+    def has(self, keys: Sequence[bytes], depth: int) -> np.ndarray:
+        """Say which texts have states at `depth`."""
+        return np.array(self._store.contains_many([key + _suffix(depth) for key in keys]), bool)
+
+    def read(self, keys: Sequence[bytes], depth: int) -> list[np.ndarray | None]:
+        """Return the states of each text as raw bytes, of shape (tokens, width), or None."""
+        values = self._store.get_many([key + _suffix(depth) for key in keys])
+        width = self._hidden_size * self._dtype.itemsize
+        return [
+            None if value is None else np.frombuffer(value, np.uint8).reshape(-1, width)
+            for value in values
+        ]
+
+    def pad(self, rows: Sequence[np.ndarray], length: int) -> torch.Tensor:
+        """Return states that `read` gave as one tensor of shape (texts, length, hidden)."""
+        padded = np.zeros((len(rows), length, rows[0].shape[1]), dtype=np.uint8)
+        for target, row in zip(padded, rows, strict=True):
+            target[: len(row)] = row
+        return torch.from_numpy(padded).view(self._dtype)
+
+    def write(
+        self,
+        keys: Sequence[bytes],
+        depth: int,
+        states: torch.Tensor,
+        n_tokens: np.ndarray,
+        allowance: Allowance,
+    ) -> None:
+        """Keep padded states of shape (texts, length, hidden) without their padding."""
+        fit = allowance.take(self.text_bytes(keys, n_tokens))
+        if fit == 0:
+            return
+        n_tokens = n_tokens[:fit]
+        present = torch.arange(states.shape[1]) < torch.from_numpy(n_tokens)[:, None]
+        flat = states[:fit].flatten(0, 1)[present.flatten().to(states.device)].cpu()
+        raw = flat.view(torch.uint8).numpy().tobytes()
+        ends = np.cumsum(n_tokens) * self._hidden_size * self._dtype.itemsize
+        starts = np.concatenate([[0], ends[:-1]])
+        self._store.put_many(
+            [key + _suffix(depth) for key in keys[:fit]],
+            [raw[start:end] for start, end in zip(starts, ends, strict=True)],
+        )
+
+
+def _suffix(depth: int) -> bytes:
+    return b"states@%d" % depth

@@ -1,0 +1,456 @@
+"""What the estimators that fine-tune share: parameters, fit, outputs.
+
+A task says how targets are encoded, which net trains on them and what the outputs mean; all else
+is here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import warnings
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_bert.encoder.freezing import Freezing, resolve_freeze
+from sklearn_bert.encoder.frozen import FrozenEncoder
+from sklearn_bert.encoder.pooling import POOLINGS
+from sklearn_bert.errors import LongTextWarning, TrainingDivergedError, parameter_error
+from sklearn_bert.persistence import EncoderReference
+from sklearn_bert.training import net as nets
+from sklearn_bert.training.batches import LabelledTexts
+from sklearn_bert.training.callbacks import BestWeights, EpochHistory, GradualUnfreezing, Progress
+from sklearn_bert.training.inputs import make_inputs
+from sklearn_bert.training.module import ACTIVATIONS, FineTuneModule, build_head
+from sklearn_bert.training.optimizer import MakeOptimizer
+from sklearn_bert.training.schedule import SCHEDULES
+from sklearn_bert.validation import (
+    Text,
+    check_choice,
+    check_integer,
+    check_number,
+    check_sample_weight,
+    check_texts,
+    one_or_list,
+)
+
+__all__ = ["BertFineTuneBase"]
+
+# Texts that are predicted at once, so that memory does not grow with their number.
+_PREDICTED_TOGETHER = 8192
+# What random_state draws seeds from.
+_SEEDS = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Encoded targets of a task, and what the head needs to know of them.
+
+    Attributes
+    ----------
+    y : ndarray of shape (n_samples, ...)
+        What the loss takes.
+    n_outputs : int
+        Outputs of the head.
+    fitted : dict of str to object
+        Attributes that the estimator gets.
+    strata : ndarray of shape (n_samples,) or None
+        What a hold-out keeps the proportions of.
+    """
+
+    y: np.ndarray
+    n_outputs: int
+    fitted: dict[str, Any]
+    strata: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """Texts with targets and weights: a training set or validation data."""
+
+    texts: list[Text]
+    y: np.ndarray
+    weights: np.ndarray | None
+
+    def take(self, rows: np.ndarray) -> _Samples:
+        weights = None if self.weights is None else self.weights[rows]
+        return _Samples([self.texts[row] for row in rows], self.y[rows], weights)
+
+    def weighted(self, more: np.ndarray | None) -> _Samples:
+        """Return the samples with more weights, all of them scaled to a mean of 1."""
+        given = [weights for weights in (self.weights, more) if weights is not None]
+        if not given:
+            return self
+        weights = np.prod(given, axis=0)
+        return replace(self, weights=weights / weights.mean())
+
+
+class BertFineTuneBase(BaseEstimator):
+    """Parameters and fitting; not to be used by itself."""
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        X_val: Any,
+        y_val: Any,
+        sample_weight_val: Any,
+    ) -> None:
+        """Train, and set all fitted attributes; if it fails, those of an earlier fit stay."""
+        texts = check_texts(X)
+        targets = self._encode_targets(y, len(texts))
+        weights = check_sample_weight("sample_weight", sample_weight, len(texts))
+        samples = _Samples(texts, targets.y, weights)
+        validation = self._validation(X_val, y_val, sample_weight_val, targets)
+        self._check_parameters()
+        reference = EncoderReference(
+            self.model, self.revision, self.max_length, self.device, self.precision, self.cache
+        )
+        encoder = reference.encoder(int(self.verbose))
+        freezing = self._freezing(encoder)
+        seed = int(check_random_state(self.random_state).randint(_SEEDS))
+        if validation is None and self.early_stopping:
+            samples, validation = self._hold_out(samples, targets, seed)
+        samples = samples.weighted(self._task_weights(samples.y, targets))
+        fitted = {
+            **targets.fitted,
+            "reference_": reference.known(),
+            "freezing_": freezing,
+            "depth_": freezing.depth,
+            "device_": str(encoder.checkpoint.device),
+            "precision_": encoder.checkpoint.precision,
+            "max_length_": encoder.max_length,
+        }
+        with _own_randomness(seed, encoder.checkpoint.device):
+            module = self._module(encoder, freezing, targets)
+            fitted["n_trainable_parameters_"] = sum(
+                p.numel() for p in module.parameters() if p.requires_grad
+            )
+            self._train(module, encoder, freezing, samples, validation, seed, fitted)
+
+    @abstractmethod
+    def _encode_targets(self, y: Any, n_samples: int) -> Targets:
+        """Check and encode `y`; in a warm start, as before."""
+
+    @abstractmethod
+    def _encode_validation_targets(self, y: Any, n_samples: int, targets: Targets) -> np.ndarray:
+        """Check and encode the targets of validation data."""
+
+    @abstractmethod
+    def _task_weights(self, y: np.ndarray, targets: Targets) -> np.ndarray | None:
+        """Return the weights that the task gives training samples with encoded targets `y`."""
+
+    @abstractmethod
+    def _net(self, module: FineTuneModule, **settings: Any) -> nets.FineTuning:
+        """Return the net of the task."""
+
+    def _check_parameters(self) -> None:
+        """Raise for the first parameter that can't be used."""
+        for pooling in one_or_list("pooling", self.pooling):
+            check_choice("pooling", pooling, POOLINGS)
+        check_choice("activation", self.activation, ACTIVATIONS)
+        check_choice("lr_schedule", self.lr_schedule, SCHEDULES)
+        _check_sizes(self.hidden_layer_sizes)
+        counts = ("max_epochs", "batch_size", "gradient_accumulation", "n_iter_no_change")
+        for name in counts:
+            check_integer(name, getattr(self, name), minimum=1, accepted="an integer of at least 1")
+        for name in ("dropout", "label_smoothing"):
+            if hasattr(self, name):
+                share = "a number of at least 0 and below 1"
+                check_number(name, getattr(self, name), minimum=0, below=1, accepted=share)
+        for name in ("lr", "head_lr", "layer_lr_decay"):
+            positive = "a number above 0"
+            check_number(name, getattr(self, name), minimum=5e-324, accepted=positive)
+        check_number(
+            "weight_decay", self.weight_decay, minimum=0, accepted="a number of at least 0"
+        )
+        if self.max_grad_norm is not None:
+            norm = "a number above 0, or None for no clipping"
+            check_number("max_grad_norm", self.max_grad_norm, minimum=5e-324, accepted=norm)
+        share = "a share of at least 0 and below 1, or a number of steps"
+        below = np.inf if isinstance(self.warmup, Integral) else 1
+        check_number("warmup", self.warmup, minimum=0, below=below, accepted=share)
+        fraction = "a number above 0 and below 1"
+        check_number(
+            "validation_fraction",
+            self.validation_fraction,
+            minimum=5e-324,
+            below=1,
+            accepted=fraction,
+        )
+        flags = ("gradual_unfreezing", "gradient_checkpointing", "early_stopping", "warm_start")
+        for name in flags:
+            check_choice(name, getattr(self, name), [True, False])
+        if self.precision == "float16":
+            raise parameter_error(
+                "precision",
+                self.precision,
+                ["auto", "float32", "bfloat16", "float64"],
+                "Gradients are too small for float16.",
+            )
+        if self.verbose not in (0, 1):
+            raise parameter_error("verbose", self.verbose, "0 or 1")
+
+    def _freezing(self, encoder: FrozenEncoder) -> Freezing:
+        checkpoint = encoder.checkpoint
+        poolings = one_or_list("pooling", self.pooling)
+        if "pooler" in poolings and not checkpoint.has_pooler:
+            accepted = [pooling for pooling in POOLINGS if pooling != "pooler"]
+            remedy = f"The weights of model={self.model!r} have no pooler."
+            raise parameter_error("pooling", self.pooling, accepted, remedy)
+        places = {
+            name: place
+            for name, place in checkpoint.parameter_places.items()
+            if "pooler" in poolings or not name.startswith("pooler.")
+        }
+        freezing = resolve_freeze(
+            self.freeze,
+            self.unfreeze,
+            checkpoint.n_layers,
+            places,
+            checkpoint.lower.shares_layers,
+        )
+        if not freezing.trainable and self.layer_lr_decay != 1:
+            warnings.warn(
+                f"layer_lr_decay={self.layer_lr_decay!r} does nothing with freeze={self.freeze!r}: "
+                f"no layer of the encoder is trained.",
+                UserWarning,
+                stacklevel=4,
+            )
+        return freezing
+
+    def _validation(
+        self, X_val: Any, y_val: Any, sample_weight_val: Any, targets: Targets
+    ) -> _Samples | None:
+        if (X_val is None) != (y_val is None):
+            given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
+            raise ValueError(f"{given} was passed without {missing}. Pass both, or neither.")
+        if X_val is None:
+            return None
+        texts = check_texts(X_val)
+        y = self._encode_validation_targets(y_val, len(texts), targets)
+        weights = check_sample_weight("sample_weight_val", sample_weight_val, len(texts))
+        return _Samples(texts, y, weights)
+
+    def _hold_out(
+        self, samples: _Samples, targets: Targets, seed: int
+    ) -> tuple[_Samples, _Samples]:
+        """Split validation data off, in the proportions of the classes."""
+        rows = np.arange(len(samples.texts))
+        try:
+            train, held_out = train_test_split(
+                rows,
+                test_size=self.validation_fraction,
+                stratify=targets.strata,
+                random_state=seed,
+            )
+        except ValueError as error:
+            raise parameter_error(
+                "validation_fraction",
+                self.validation_fraction,
+                "a share that leaves each class in both parts",
+                f"{error} Pass X_val and y_val to fit, or early_stopping=False.",
+            ) from error
+        return samples.take(train), samples.take(held_out)
+
+    def _module(
+        self, encoder: FrozenEncoder, freezing: Freezing, targets: Targets
+    ) -> FineTuneModule:
+        """Return the module to train: a new one, or in a warm start a copy of the trained one."""
+        poolings = one_or_list("pooling", self.pooling)
+        if self.warm_start and hasattr(self, "net_"):
+            module = copy.deepcopy(self.net_.module_)
+            self._check_warm_start(module, freezing, poolings)
+        else:
+            head = build_head(
+                len(poolings) * encoder.checkpoint.hidden_size,
+                _check_sizes(self.hidden_layer_sizes),
+                targets.n_outputs,
+                self.activation,
+                self.dropout,
+            )
+            module = FineTuneModule(head, targets.n_outputs, poolings)
+        module.attach(encoder.checkpoint, freezing, self.gradient_checkpointing)
+        return module
+
+    def _check_warm_start(
+        self, module: FineTuneModule, freezing: Freezing, poolings: list[str]
+    ) -> None:
+        lost = set(module.trained()) - freezing.trainable
+        if lost or self.reference_.model != self.model or list(module.poolings) != poolings:
+            raise ValueError(
+                "warm_start=True can't go on from what was fitted: model and pooling have to be "
+                "the same, and what was trained may not be frozen. Pass warm_start=False to start "
+                "anew."
+            )
+
+    def _train(
+        self,
+        module: FineTuneModule,
+        encoder: FrozenEncoder,
+        freezing: Freezing,
+        samples: _Samples,
+        validation: _Samples | None,
+        seed: int,
+        fitted: dict[str, Any],
+    ) -> None:
+        texts = samples.texts + ([] if validation is None else validation.texts)
+        inputs = make_inputs(
+            encoder, texts, module.poolings, freezing.depth, bool(freezing.trainable)
+        )
+        if inputs.n_cut:
+            _warn_cut(inputs.n_cut, len(texts), encoder.max_length)
+        rows = np.arange(len(texts))
+        train = LabelledTexts(inputs, rows[: len(samples.texts)], samples.y, samples.weights)
+        held_out = None
+        if validation is not None:
+            by_length = np.argsort(-inputs.lengths[len(samples.texts) :], kind="stable")
+            sorted_ = validation.take(by_length)
+            held_out = LabelledTexts(
+                inputs, len(samples.texts) + by_length, sorted_.y, sorted_.weights
+            )
+        history = EpochHistory(held_out)
+        best = BestWeights(history, self.n_iter_no_change if self.early_stopping else None)
+        callbacks = [history, best, Progress(history, show=bool(self.verbose))]
+        if self.gradual_unfreezing:
+            checkpoint = encoder.checkpoint
+            callbacks.append(GradualUnfreezing(checkpoint.parameter_places, checkpoint.n_layers))
+        net = self._make_net(module, encoder, callbacks, seed)
+        try:
+            net.train(train, held_out)
+        except TrainingDivergedError as error:
+            epoch = best.epoch
+            if epoch:
+                best.restore(net)
+                self._set_fitted(net, history, fitted)
+            raise _diverged(error, epoch, self.lr, self.head_lr) from error
+        finally:
+            for callback in callbacks:
+                callback.close()
+        if self.early_stopping:
+            best.restore(net)
+        self._set_fitted(net, history, fitted)
+
+    def _make_net(
+        self,
+        module: FineTuneModule,
+        encoder: FrozenEncoder,
+        callbacks: list[Any],
+        seed: int,
+    ) -> Any:
+        return self._net(
+            module,
+            max_epochs=self.max_epochs,
+            batch_size=self.batch_size,
+            schedule=self.lr_schedule,
+            warmup=self.warmup,
+            gradient_accumulation=self.gradient_accumulation,
+            max_grad_norm=self.max_grad_norm,
+            seed=seed,
+            make_optimizer=MakeOptimizer(
+                encoder.checkpoint.parameter_places,
+                encoder.checkpoint.n_layers,
+                self.lr,
+                self.head_lr,
+                self.layer_lr_decay,
+                self.weight_decay,
+            ),
+            device=str(encoder.checkpoint.device),
+            callbacks=[*callbacks, *(self.callbacks or ())],
+            callbacks__print_log=None,
+            verbose=0,
+        )
+
+    def _set_fitted(self, net: Any, history: Any, fitted: dict[str, Any]) -> None:
+        net.module_.eval()
+        net.release()
+        for name, value in fitted.items():
+            setattr(self, name, value)
+        self.history_ = history.rows
+        self.net_ = net
+
+    def _outputs(self, X: Any) -> np.ndarray:
+        """Return the head's outputs for each text, of shape (n_samples, n_outputs)."""
+        check_is_fitted(self, "net_")
+        texts = check_texts(X)
+        encoder = self.reference_.encoder(int(self.verbose))
+        module = self.net_.module_
+        trains = bool(self.freezing_.trainable)
+        if trains and module.encoder is None:
+            module.attach(encoder.checkpoint, self.freezing_)
+        outputs, n_cut = [], 0
+        for start in range(0, len(texts), _PREDICTED_TOGETHER):
+            part = texts[start : start + _PREDICTED_TOGETHER]
+            inputs = make_inputs(encoder, part, module.poolings, self.depth_, trains)
+            n_cut += inputs.n_cut
+            dataset = LabelledTexts(inputs, np.arange(len(part)))
+            outputs.append(self.net_.outputs(dataset, self.net_.batch_size))
+        if n_cut:
+            _warn_cut(n_cut, len(texts), encoder.max_length)
+        return np.concatenate(outputs)
+
+    def __sklearn_tags__(self) -> Any:
+        """Describe the input: one column of strings, or two."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
+        tags.target_tags.required = True
+        tags.non_deterministic = True
+        return tags
+
+
+def _check_sizes(sizes: Any) -> tuple[int, ...]:
+    """Return the sizes of a head's hidden layers."""
+    if np.ndim(sizes) == 0:
+        sizes = (sizes,)
+    accepted = "a tuple of integers of at least 1, such as (128, 64), or () for a linear head"
+    if not isinstance(sizes, (tuple, list, np.ndarray)):
+        raise parameter_error("hidden_layer_sizes", sizes, accepted)
+    for size in sizes:
+        if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
+            raise parameter_error("hidden_layer_sizes", sizes, accepted)
+    return tuple(int(size) for size in sizes)
+
+
+def _warn_cut(n_cut: int, n_texts: int, max_length: int) -> None:
+    warnings.warn(
+        f"{n_cut:,} of {n_texts:,} texts are longer than {max_length} tokens and were cut there. "
+        f"Raise max_length if the model's limit allows.",
+        LongTextWarning,
+        stacklevel=4,
+    )
+
+
+def _diverged(
+    error: TrainingDivergedError, epoch: int | None, lr: float, head_lr: float
+) -> TrainingDivergedError:
+    kept = (
+        f"The estimator is fitted with the weights of epoch {epoch}, the best so far."
+        if epoch
+        else "That was in the first epoch, so there are no weights worth keeping."
+    )
+    return TrainingDivergedError(
+        f"{error} {kept} Try a lower lr (now {lr!r}) or head_lr (now {head_lr!r}), more warmup, a "
+        f"lower max_grad_norm, or precision='float32'."
+    )
+
+
+@contextlib.contextmanager
+def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch, and leave its global generators as they were found."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,95 @@
+"""What a fitted estimator keeps of a pretrained encoder: its identity, and not its weights."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sklearn_bert.encoder.checkpoint import load_checkpoint
+from sklearn_bert.encoder.execution import (
+    resolve_batch_tokens,
+    resolve_device,
+    resolve_precision,
+)
+from sklearn_bert.encoder.frozen import FrozenEncoder
+from sklearn_bert.errors import ModelLoadError
+from sklearn_bert.store import open_store
+
+__all__ = ["EncoderReference"]
+
+
+@dataclass(frozen=True)
+class EncoderReference:
+    """A frozen encoder that can be pickled: the shared copy is found again where it is loaded.
+
+    Attributes
+    ----------
+    model, revision, max_length, device, precision, cache : object
+        The parameters of the estimator.
+    fingerprint : str
+        Digest of the weights; empty before the first use.
+    tokenizer_fingerprint : str
+        Digest of the tokenizer; empty before the first use.
+    """
+
+    model: str | os.PathLike[str]
+    revision: str | None
+    max_length: int | None
+    device: Any
+    precision: str
+    cache: str | os.PathLike[str] | None
+    fingerprint: str = ""
+    tokenizer_fingerprint: str = ""
+    _encoder: list[FrozenEncoder] = field(default_factory=list, compare=False, repr=False)
+
+    def encoder(self, verbose: int = 0) -> FrozenEncoder:
+        """Return the encoder, loading it if this process has none yet.
+
+        Raises
+        ------
+        ModelNotFoundError
+            If the model is in no place that could be reached.
+        ModelLoadError
+            If it is not the one that it was.
+        """
+        if not self._encoder:
+            self._encoder.append(self._load(verbose))
+        return self._encoder[0]
+
+    def known(self) -> EncoderReference:
+        """Return the reference with the fingerprints of what is loaded."""
+        checkpoint = self.encoder().checkpoint
+        return replace(
+            self,
+            fingerprint=checkpoint.fingerprint,
+            tokenizer_fingerprint=checkpoint.tokenizer_fingerprint,
+        )
+
+    def _load(self, verbose: int) -> FrozenEncoder:
+        store = open_store(self.cache)
+        device = resolve_device(self.device)
+        precision = resolve_precision(self.precision, device)
+        checkpoint = load_checkpoint(self.model, self.revision, device, precision)
+        for name in ("fingerprint", "tokenizer_fingerprint"):
+            expected = getattr(self, name)
+            if expected and getattr(checkpoint, name) != expected:
+                what = "tokenizer" if name.startswith("tokenizer") else "weights"
+                raise ModelLoadError(
+                    f"The {what} of model={self.model!r} are not those that this estimator was "
+                    f"fitted with (fingerprint {getattr(checkpoint, name)[:12]}, then "
+                    f"{expected[:12]}). Put the model back that it was fitted with, or fit anew."
+                )
+        return FrozenEncoder(
+            checkpoint,
+            store,
+            checkpoint.resolve_max_length(self.max_length),
+            "truncate",
+            resolve_batch_tokens("auto", device),
+            verbose,
+            for_tuning=True,
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the weights out, and the device to the machine that loads this."""
+        return self.__dict__ | {"_encoder": [], "device": "auto"}

@@ -1,0 +1,115 @@
+"""What a batch is made of, by depth: token ids, kept states, or pooled vectors.
+
+All texts of a fit are one object, of which training and validation data are rows.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from sklearn_bert.encoder.frozen import FrozenEncoder, Kind
+from sklearn_bert.encoder.tokenization import Windows
+from sklearn_bert.validation import Text
+
+__all__ = ["Inputs", "make_inputs"]
+
+
+class Inputs(ABC):
+    """Texts, as the module takes them.
+
+    Attributes
+    ----------
+    lengths : int ndarray of shape (n_texts,)
+        Tokens that the module sees of each text.
+    n_cut : int
+        Texts that lost their ends.
+    """
+
+    lengths: np.ndarray
+    n_cut: int
+
+    @abstractmethod
+    def batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
+        """Return what the module takes for some texts."""
+
+
+class TokenInputs(Inputs):
+    """Token ids, for an encoder whose embeddings or lowest layer train."""
+
+    def __init__(self, encoder: FrozenEncoder, texts: Sequence[Text]) -> None:
+        self._tokenizer = encoder.tokenizer()
+        self._windows = self._tokenizer.all_windows(texts)
+        self.lengths = self._windows.lengths
+        self.n_cut = int(self._windows.cut.sum())
+
+    def batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
+        """Return token ids, and what goes with them."""
+        return self._tokenizer.batch(self._windows, rows).inputs
+
+
+class StateInputs(Inputs):
+    """States at a depth, from the store where it has them."""
+
+    def __init__(self, encoder: FrozenEncoder, texts: Sequence[Text], depth: int) -> None:
+        self._encoder = encoder
+        self._depth = depth
+        self._windows: Windows = encoder.tokenizer().all_windows(texts)
+        self._keys = encoder.keys().of_texts(texts) if encoder.store else []
+        self.lengths = self._windows.lengths
+        self.n_cut = int(self._windows.cut.sum())
+        encoder.keep_states(texts, depth)
+
+    def batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
+        """Return states, with a mask where there is padding."""
+        states, mask = self._encoder.states(self._keys, self._windows, rows, self._depth)
+        return {"states": states} if mask is None else {"states": states, "attention_mask": mask}
+
+
+class VectorInputs(Inputs):
+    """Pooled vectors, for a head alone."""
+
+    def __init__(
+        self, encoder: FrozenEncoder, texts: Sequence[Text], poolings: Sequence[str]
+    ) -> None:
+        top = encoder.checkpoint.n_layers
+        vectors, self.n_cut = encoder.pooled(texts, [Kind(top, pooling) for pooling in poolings])
+        self._vectors = torch.from_numpy(vectors.reshape(len(texts), -1))
+        self._vectors = self._vectors.to(encoder.checkpoint.exact_dtype)
+        self.lengths = np.ones(len(texts), dtype=np.int64)
+
+    def batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
+        """Return the vectors."""
+        return {"vectors": self._vectors[torch.from_numpy(rows)]}
+
+
+def make_inputs(
+    encoder: FrozenEncoder,
+    texts: Sequence[Text],
+    poolings: Sequence[str],
+    depth: int,
+    encoder_trains: bool,
+) -> Inputs:
+    """Return the texts as the module takes them.
+
+    Parameters
+    ----------
+    encoder : FrozenEncoder
+        The frozen part, with its store.
+    texts : sequence of str or (str, str)
+        All that will be needed.
+    poolings : sequence of str
+        For a head alone.
+    depth : int
+        How many of the lowest layers are frozen.
+    encoder_trains : bool
+        Whether anything of the encoder trains.
+    """
+    if not encoder_trains:
+        return VectorInputs(encoder, texts, poolings)
+    if depth == 0:
+        return TokenInputs(encoder, texts)
+    return StateInputs(encoder, texts, depth)

@@ -1,0 +1,215 @@
+"""The skorch net that trains: accumulation, schedule, weights of samples, and stopping.
+
+Its traps are dealt with here: no data is held out unless asked, an exception in a callback that
+means "stop" is told apart from Ctrl-C, and a loss that is no number ends the training.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from skorch import NeuralNetClassifier
+from skorch.helper import predefined_split
+from skorch.utils import TeeGenerator, to_numpy
+from torch import nn
+from torch.optim import Optimizer
+
+from sklearn_bert.errors import TrainingDivergedError
+from sklearn_bert.training.batches import Batches, LabelledTexts
+from sklearn_bert.training.module import FineTuneModule
+from sklearn_bert.training.schedule import scheduler
+
+__all__ = ["ClassifierNet", "SampleLoss"]
+
+
+class SampleLoss(nn.Module):
+    """Cross-entropy, averaged over samples with their weights.
+
+    Parameters
+    ----------
+    label_smoothing : float, default=0.0
+        Share of a target that goes to all classes alike.
+    """
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+
+    def forward(
+        self, logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the loss; weights have a mean of one over the training data."""
+        losses = nn.functional.cross_entropy(
+            logits, targets, reduction="none", label_smoothing=self.label_smoothing
+        )
+        return (losses if weights is None else losses * weights).mean()
+
+
+class _Stop(Exception):
+    """A callback asked to stop; never leaves this module."""
+
+
+class FineTuning:
+    """What nets of all tasks share; mixed into a net of skorch.
+
+    Parameters
+    ----------
+    schedule, warmup : str, float
+        See `schedule.factor`.
+    gradient_accumulation : int
+        Batches for one step of the optimizer.
+    max_grad_norm : float or None
+        What gradients are scaled down to.
+    seed : int
+        Fixes the order of the batches.
+    make_optimizer : callable
+        From the module to its optimizer.
+    """
+
+    schedule: str
+    warmup: float
+    gradient_accumulation: int
+    max_grad_norm: float | None
+    seed: int
+
+    def __init__(
+        self,
+        *args: Any,
+        schedule: str = "linear",
+        warmup: float = 0.1,
+        gradient_accumulation: int = 1,
+        max_grad_norm: float | None = None,
+        seed: int = 0,
+        make_optimizer: Callable[[FineTuneModule], Optimizer] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.make_optimizer = make_optimizer
+        self.schedule = schedule
+        self.warmup = warmup
+        self.gradient_accumulation = gradient_accumulation
+        self.max_grad_norm = max_grad_norm
+        self.seed = seed
+
+    def train(self: Any, dataset: LabelledTexts, validation: LabelledTexts | None) -> None:
+        """Train on `dataset`; unlike skorch's `fit`, Ctrl-C is not swallowed."""
+        self.train_split = None if validation is None else predefined_split(validation)
+        self.initialize()
+        self.order_ = np.random.default_rng(self.seed)
+        self.n_batches_ = -(-len(dataset) // self.batch_size)
+        n_steps = self.max_epochs * -(-self.n_batches_ // self.gradient_accumulation)
+        self.scheduler_ = scheduler(self.optimizer_, self.schedule, n_steps, self.warmup)
+        self.batch_number_ = 0
+        self.notify("on_train_begin", X=dataset, y=None)
+        with contextlib.suppress(_Stop):
+            self.fit_loop(dataset, None)
+        self.notify("on_train_end", X=dataset, y=None)
+
+    def release(self: Any) -> None:
+        """Let go of what only training needs."""
+        self.optimizer_ = self.scheduler_ = self.order_ = None
+        self.train_split = self.make_optimizer = None
+        for callback in self.callbacks_ or ():
+            getattr(callback[1], "release", lambda: None)()
+        if hasattr(self.module_.encoder, "release"):
+            self.module_.encoder.release()
+
+    def initialize_optimizer(self: Any, triggered_directly: bool | None = None) -> Any:
+        """Make the optimizer of the groups that learn at their own rates."""
+        self.optimizer_ = self.make_optimizer(self.module_)
+        return self
+
+    def notify(self: Any, method_name: str, **cb_kwargs: Any) -> None:
+        """Call callbacks, which stop the training with KeyboardInterrupt in skorch."""
+        try:
+            super().notify(method_name, **cb_kwargs)  # type: ignore[misc]
+        except KeyboardInterrupt:
+            raise _Stop from None
+
+    def get_iterator(self: Any, dataset: Any, training: bool = False) -> Batches:
+        """Iterate over batches of like length in training, and in order otherwise."""
+        return Batches(dataset, self.batch_size, self.order_ if training else None)
+
+    def train_step(self: Any, batch: Any, **fit_params: Any) -> Any:
+        """Run a batch forward and backward, and the optimizer after each so many."""
+        first = self.batch_number_ % self.gradient_accumulation == 0
+        self.batch_number_ += 1
+        of_epoch = (self.batch_number_ - 1) % self.n_batches_ + 1
+        if first:
+            self.optimizer_.zero_grad(set_to_none=True)
+        step = self.train_step_single(batch, **fit_params)
+        if not math.isfinite(step["loss"].item()):
+            raise TrainingDivergedError(f"The loss is {step['loss'].item()}.")
+        if self.batch_number_ % self.gradient_accumulation == 0 or of_epoch == self.n_batches_:
+            self.notify(
+                "on_grad_computed",
+                named_parameters=TeeGenerator(self.get_all_learnable_params()),
+                batch=batch,
+                training=True,
+            )
+            if self.max_grad_norm is not None:
+                parameters = self.module_.trained_parameters()
+                nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
+            self.optimizer_.step()
+            self.scheduler_.step()
+        return step
+
+    def train_step_single(self: Any, batch: Any, **fit_params: Any) -> dict[str, torch.Tensor]:
+        """Run a batch forward and backward; batches whose gradients are added up count as one."""
+        inputs, targets = batch
+        self.module_.train()
+        outputs = self.infer(inputs)
+        loss = self.get_loss(outputs, targets, X=inputs, training=True)
+        (loss / self.gradient_accumulation).backward()
+        return {"loss": loss, "y_pred": outputs}
+
+    def get_loss(
+        self: Any, y_pred: Any, y_true: Any, X: Any = None, training: bool = False
+    ) -> torch.Tensor:
+        """Return the loss of a batch, with the weights of its samples."""
+        weights = None if X is None else X.get("sample_weight")
+        weights = None if weights is None else weights.to(y_pred.device, y_pred.dtype)
+        return self.criterion_(y_pred, y_true.to(y_pred.device), weights)
+
+    def infer(self: Any, x: dict[str, torch.Tensor], **fit_params: Any) -> torch.Tensor:
+        """Run the module on what `Inputs` gave."""
+        device = torch.device(self.device)
+        inputs = {name: tensor.to(device) for name, tensor in x.items() if name != "sample_weight"}
+        return self.module_(**inputs)
+
+    def outputs(self: Any, dataset: LabelledTexts, batch_size: int) -> np.ndarray:
+        """Return the module's outputs for each text, in the order of `dataset`."""
+        by_length = np.argsort(-dataset.lengths, kind="stable")
+        rows = dataset.rows[by_length]
+        found = []
+        for batch in Batches(LabelledTexts(dataset.inputs, rows), batch_size):
+            found.append(to_numpy(self.evaluation_step(batch)))
+        outputs = np.empty_like(np.concatenate(found))
+        outputs[by_length] = np.concatenate(found)
+        return outputs
+
+    def evaluate(self: Any, dataset: LabelledTexts) -> tuple[float, float]:
+        """Return loss and score of the module as it is now."""
+        losses, outputs, targets = [], [], []
+        for batch in self.get_iterator(dataset):
+            step = self.validation_step(batch)
+            losses.append(step["loss"].item() * len(batch[1]))
+            outputs.append(to_numpy(step["y_pred"]))
+            targets.append(to_numpy(batch[1]))
+        score = self.score_outputs(np.concatenate(outputs), np.concatenate(targets))
+        return sum(losses) / len(dataset), score
+
+
+class ClassifierNet(FineTuning, NeuralNetClassifier):
+    """Trains on class numbers; predicts class numbers, which the estimator turns into labels."""
+
+    score_name = "valid_acc"
+
+    def score_outputs(self, outputs: np.ndarray, targets: np.ndarray) -> float:
+        """Return the accuracy, as skorch does after each epoch."""
+        return float((outputs.argmax(axis=1) == targets).mean())

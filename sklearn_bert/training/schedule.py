@@ -1,0 +1,71 @@
+"""Learning rates over the course of training: one short function a schedule.
+
+Each function goes from the share of training that is done, after warmup, to a factor.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+__all__ = ["SCHEDULES", "factor", "scheduler"]
+
+# Slanted triangular: the highest rate is so many times the lowest (ULMFiT, arXiv 1801.06146).
+_RATIO = 32
+
+
+def _linear(done: float) -> float:
+    return 1 - done
+
+
+def _cosine(done: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * done))
+
+
+def _constant(done: float) -> float:
+    return 1.0
+
+
+def _step(done: float) -> float:
+    return 1.0 if done < 0.5 else 0.1 if done < 0.75 else 0.01
+
+
+def _slanted(done: float) -> float:
+    return (1 + (1 - done) * (_RATIO - 1)) / _RATIO
+
+
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "linear": _linear,
+    "cosine": _cosine,
+    "constant": _constant,
+    "step": _step,
+    "slanted_triangular": _slanted,
+}
+
+
+def factor(schedule: str, step: int, n_steps: int, warmup: float) -> float:
+    """Return what the learning rates are multiplied with at a step, counted from 0.
+
+    Parameters
+    ----------
+    schedule : str
+        A key of `SCHEDULES`.
+    step, n_steps : int
+        The step of the optimizer, and how many there are.
+    warmup : int or float
+        Steps in which the rate rises from 0, or their share of all.
+    """
+    n_warmup = math.floor(warmup * n_steps) if isinstance(warmup, float) else warmup
+    if step < n_warmup:
+        share = step / n_warmup
+        # The slanted triangle rises from its lowest rate, the others from nothing.
+        return (1 + share * (_RATIO - 1)) / _RATIO if schedule == "slanted_triangular" else share
+    return SCHEDULES[schedule]((step - n_warmup) / max(1, n_steps - n_warmup))
+
+
+def scheduler(optimizer: Optimizer, schedule: str, n_steps: int, warmup: float) -> LambdaLR:
+    """Return a scheduler to be stepped after each step of the optimizer."""
+    return LambdaLR(optimizer, lambda step: factor(schedule, min(step, n_steps), n_steps, warmup))
