@@ -18,6 +18,7 @@ from sklearn_bert.errors import parameter_error
 from sklearn_bert.finetuning import BertFineTuneBase, Targets
 from sklearn_bert.training.module import FineTuneModule
 from sklearn_bert.training.net import ClassifierNet, SampleLoss
+from sklearn_bert.validation import check_no_missing
 
 __all__ = ["BertFineTuneClassifier"]
 
@@ -315,14 +316,13 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         y = _check_labels("y", y, n_samples)
         classes, encoded = np.unique(y, return_inverse=True)
         if len(classes) < 2:
-            raise ValueError(
-                f"y has one class, {classes[0]!r}. Accepted: labels of at least two classes."
-            )
+            only = classes.tolist()[0]
+            raise ValueError(f"y has one class, {only!r}. Accepted: labels of at least 2 classes.")
         if self.warm_start and hasattr(self, "classes_"):
             if not np.isin(classes, self.classes_).all():
                 raise ValueError(
                     f"warm_start=True can't go on with other classes: fitted were "
-                    f"{list(self.classes_)}, y has {list(classes)}. Pass warm_start=False."
+                    f"{self.classes_.tolist()}, y has {classes.tolist()}. Pass warm_start=False."
                 )
             classes = self.classes_
             encoded = np.searchsorted(classes, y)
@@ -335,8 +335,8 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         unseen = np.unique(y[~np.isin(y, classes)])
         if len(unseen):
             raise ValueError(
-                f"y_val has classes that y does not have: {list(unseen)}. The classes of y are "
-                f"{list(classes)}. Drop these rows from X_val and y_val, or add such to X and y."
+                f"y_val has classes that y does not have: {unseen.tolist()}. The classes of y are "
+                f"{classes.tolist()}. Drop these rows from X_val and y_val, or add such to X and y."
             )
         return np.searchsorted(classes, y).astype(np.int64)
 
@@ -352,7 +352,7 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
             of_class = np.array([self.class_weight.get(label, 1.0) for label in classes], float)
             unknown = [label for label in self.class_weight if label not in set(classes.tolist())]
             if unknown or (of_class < 0).any() or not np.isfinite(of_class).all():
-                raise self._class_weight_error(f"The classes of y are {list(classes)}.")
+                raise self._class_weight_error(f"The classes of y are {classes.tolist()}.")
         else:
             raise self._class_weight_error()
         return of_class[y]
@@ -381,6 +381,7 @@ def _check_labels(name: str, y: Any, n_samples: int) -> np.ndarray:
     """Return labels as an array, or raise for what is none."""
     if y is None:
         raise ValueError(f"{name} is None. This estimator requires {name} to be passed.")
+    check_no_missing(name, y)
     kind = type_of_target(y, input_name=name)
     if kind in ("multilabel-indicator", "multiclass-multioutput", "multilabel-sequences"):
         raise ValueError(

@@ -19,6 +19,7 @@ __all__ = [
     "Text",
     "check_choice",
     "check_integer",
+    "check_no_missing",
     "check_number",
     "check_sample_weight",
     "check_texts",
@@ -96,6 +97,16 @@ def check_number(
     number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
     if not number or not minimum <= float(value) < below:
         raise parameter_error(name, value, accepted)
+
+
+def check_no_missing(name: str, values: Any) -> None:
+    """Raise if some of the labels in `values` are None or NaN."""
+    missing = [i for i, value in enumerate(values) if _is_missing(value)]
+    if missing:
+        raise ValueError(
+            f"{name} has {len(missing)} missing value(s) (None or NaN), the first at position(s) "
+            f"{_positions(missing)}. Drop these rows."
+        )
 
 
 def check_sample_weight(name: str, weights: Any, n_samples: int) -> np.ndarray | None:

@@ -12,16 +12,24 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from numbers import Integral
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from sklearn_bert.errors import ModelLoadError, parameter_error
 
-__all__ = ["LowerPart", "UpperPart", "parameter_places", "resolve_layer"]
+__all__ = [
+    "LowerPart",
+    "UpperPart",
+    "checkpoint_activations",
+    "parameter_places",
+    "resolve_layer",
+]
 
 # Modules that follow the layers, by name.
 _AFTER_LAYERS = ("pooler", "final_norm")
@@ -88,8 +96,6 @@ class LowerPart:
             return None
         finally:
             self._run.visit = None
-            if self._upper is not None:
-                self._upper.release()
         visit(self.n_layers, output.last_hidden_state)
         pooled: torch.Tensor | None = getattr(output, "pooler_output", None)
         return pooled
@@ -134,17 +140,16 @@ class UpperPart(nn.Module):
 
     def forward(self, states: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Any:
         """Return the model's output for states of shape (batch, length, hidden)."""
-        # Kept until the next pass, because checkpointed layers run again in the backward pass.
-        self._given = states
         width = self.model.get_input_embeddings().embedding_dim
         nothing = torch.zeros(1, dtype=states.dtype, device=states.device)
-        return self.model(
-            inputs_embeds=nothing.expand(*states.shape[:2], width), attention_mask=attention_mask
-        )
-
-    def release(self) -> None:
-        """Let go of the states of the last pass."""
-        self._given = None
+        self._given = states
+        try:
+            return self.model(
+                inputs_embeds=nothing.expand(*states.shape[:2], width),
+                attention_mask=attention_mask,
+            )
+        finally:
+            self._given = None
 
     def _hand_in(
         self, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -196,6 +201,21 @@ def _find_layers(model: nn.Module, n_layers: int) -> list[nn.Module]:
             f"DeBERTa or ModernBERT."
         )
     return list((full or lists)[0])
+
+
+def checkpoint_activations(model: PreTrainedModel) -> None:
+    """Have each layer compute its activations again in the backward pass instead of keeping them.
+
+    transformers' own way has changed its name between versions, and would hand in states twice.
+    """
+    for layer in _find_layers(model, int(model.config.num_hidden_layers)):
+        layer.forward = partial(_checkpointed, layer.forward)
+
+
+def _checkpointed(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    if not torch.is_grad_enabled():
+        return forward(*args, **kwargs)
+    return checkpoint(forward, *args, use_reentrant=False, **kwargs)
 
 
 def parameter_places(model: PreTrainedModel) -> dict[str, int | None]:

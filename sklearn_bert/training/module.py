@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from sklearn_bert.encoder.checkpoint import Checkpoint
-from sklearn_bert.encoder.depth import UpperPart
+from sklearn_bert.encoder.depth import UpperPart, checkpoint_activations
 from sklearn_bert.encoder.freezing import Freezing
 from sklearn_bert.encoder.pooling import pool
 
@@ -74,7 +74,7 @@ class FineTuneModule(nn.Module):
         # By their names in the whole model, whatever the part calls them.
         names = {id(parameter): name for name, parameter in model.named_parameters()}
         if gradient_checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+            checkpoint_activations(model)
         self.encoder = model if freezing.depth == 0 else UpperPart(model, freezing.depth)
         self.encoder_parameters = {
             names[id(p)]: p for p in self.encoder.parameters() if p.requires_grad

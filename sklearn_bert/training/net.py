@@ -114,10 +114,9 @@ class FineTuning:
         """Let go of what only training needs."""
         self.optimizer_ = self.scheduler_ = self.order_ = None
         self.train_split = self.make_optimizer = None
+        self.module_.zero_grad(set_to_none=True)
         for callback in self.callbacks_ or ():
             getattr(callback[1], "release", lambda: None)()
-        if hasattr(self.module_.encoder, "release"):
-            self.module_.encoder.release()
 
     def initialize_optimizer(self: Any, triggered_directly: bool | None = None) -> Any:
         """Make the optimizer of the groups that learn at their own rates."""

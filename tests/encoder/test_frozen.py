@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 
 import sklearn_bert
 from sklearn_bert import BertFeaturizer
-from sklearn_bert.encoder import frozen, work
+from sklearn_bert.encoder import passes, work
 from sklearn_bert.encoder.checkpoint import load_checkpoint
 from sklearn_bert.errors import LongTextWarning
 from tests.models import HIDDEN, N_LAYERS, TEXTS, layers_of
@@ -245,7 +245,7 @@ def test_what_differs_in_settings_shares_nothing(saved_model):
     ("verbose", "delay", "shown"), [(1, 0, True), (0, 0, False), (1, 60, False)]
 )
 def test_the_bar_is_for_long_work_only(model, verbose, delay, shown, monkeypatch, capfd):
-    monkeypatch.setattr(frozen, "_SECONDS_BEFORE_BAR", delay)
+    monkeypatch.setattr(passes, "_SECONDS_BEFORE_BAR", delay)
     featurizer(model, verbose=verbose, cache=None, batch_tokens=1).transform(MANY)
     output = capfd.readouterr()
     assert ("Encoding" in output.err) == shown

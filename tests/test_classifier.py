@@ -1,0 +1,511 @@
+"""The classifier as users meet it: learning, freezing, bad input, and what survives a fit."""
+
+import copy
+import gc
+import pickle
+import warnings
+import weakref
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_validate
+from skorch.callbacks import Callback
+
+import sklearn_bert
+from sklearn_bert import BertFineTuneClassifier
+from sklearn_bert.encoder import work
+from sklearn_bert.encoder.checkpoint import load_checkpoint
+from sklearn_bert.errors import LongTextWarning, ModelLoadError, TrainingDivergedError
+from tests.models import N_LAYERS, layers_of
+
+GOOD = ["the film is good", "a good story", "very good", "wonderful film", "good, very wonderful"]
+BAD = ["the film is bad", "a dull story", "very bad", "dull film", "bad, very dull was it"]
+X = [f"{text} {number}" for number in range(4) for text in GOOD + BAD]
+Y = np.array(["up" if any(word in text for word in ("good", "wonder")) else "down" for text in X])
+FREEZES = ["all", -1, -2, "embeddings", "none"]
+
+
+@pytest.fixture
+def model(saved_model):
+    return saved_model("bert")
+
+
+@pytest.fixture
+def make(model):
+    """Return a function that makes a quick exact classifier."""
+
+    def classifier(**parameters):
+        settings = {"model": model, "precision": "float32", "batch_size": 8, "random_state": 0}
+        return BertFineTuneClassifier(**(settings | {"device": "cpu"} | parameters))
+
+    return classifier
+
+
+@pytest.mark.parametrize("freeze", FREEZES)
+def test_it_learns_at_every_depth(freeze, make):
+    classifier = make(freeze=freeze, max_epochs=40, lr=1e-3, head_lr=1e-2, dropout=0.0).fit(X, Y)
+    # A random encoder's features tell little by themselves.
+    assert accuracy_score(Y, classifier.predict(X)) >= (0.7 if freeze == "all" else 0.8)
+    assert classifier.classes_.tolist() == ["down", "up"]
+    assert classifier.history_[-1]["train_loss"] < 0.9 * classifier.history_[0]["train_loss"]
+
+
+def test_probabilities_logits_and_labels_agree(make):
+    labels = np.array(["a", "b", "c"])[np.arange(len(X)) % 3]
+    three = make(freeze=-1).fit(X, labels)
+    probabilities, logits = three.predict_proba(X), three.decision_function(X)
+    assert probabilities.shape == logits.shape == (len(X), 3)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_array_equal(three.predict(X), three.classes_[logits.argmax(axis=1)])
+    two = make(freeze=-1).fit(X, Y)
+    probabilities, odds = two.predict_proba(X), two.decision_function(X)
+    assert odds.shape == (len(X),)
+    np.testing.assert_allclose(probabilities[:, 1], 1 / (1 + np.exp(-odds)), rtol=1e-5)
+    np.testing.assert_array_equal(two.predict(X), np.where(odds > 0, "up", "down"))
+
+
+@pytest.mark.parametrize("labels", [[7, 3], [True, False], ["x", "y"], [1.0, 2.0], [-1, 1]])
+def test_labels_come_back_as_they_are(labels, make):
+    y = np.array(labels)[(Y == "up").astype(int)]
+    predicted = make(freeze="all").fit(X, y).predict(X)
+    assert predicted.dtype == y.dtype
+    assert set(predicted.tolist()) <= set(y.tolist())
+
+
+def test_pairs_and_every_container(make):
+    pairs = list(zip(X, reversed(X), strict=True))
+    frame = pd.DataFrame(pairs, columns=["first", "second"])
+    expected = make(freeze=-1).fit(pairs, Y).predict_proba(pairs)
+    np.testing.assert_allclose(make(freeze=-1).fit(frame, Y).predict_proba(frame), expected)
+    series = pd.Series(X, index=range(100, 100 + len(X)))
+    labels = pd.Series(Y, index=series.index)
+    expected = make(freeze=-1).fit(X, Y).predict_proba(X)
+    np.testing.assert_allclose(make(freeze=-1).fit(series, labels).predict_proba(series), expected)
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert", "roberta", "modernbert"])
+@pytest.mark.parametrize("freeze", ["all", -1, -2, -3, "embeddings", "none"])
+def test_the_store_changes_nothing(family, freeze, make, saved_model):
+    parameters = {"model": saved_model(family), "freeze": freeze, "max_epochs": 2}
+    kept = make(**parameters).fit(X, Y).predict_proba(X)
+    again = make(**parameters).fit(X, Y).predict_proba(X)
+    computed = make(**parameters, cache=None).fit(X, Y).predict_proba(X)
+    np.testing.assert_allclose(kept, computed, atol=1e-4)
+    np.testing.assert_allclose(kept, again, atol=1e-4)
+
+
+def test_a_store_on_disk_serves_as_well(make, tmp_path):
+    expected = make(freeze=-1).fit(X, Y).predict_proba(X)
+    make(freeze=-1, cache=tmp_path).fit(X, Y)
+    before = work.counted()
+    found = make(freeze=-1, cache=tmp_path).fit(X, Y).predict_proba(X)
+    assert (work.counted() - before).texts == 0
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def passes_of_layers(folder, fit):
+    """Return how many texts passed each frozen layer, counted by hooks, while `fit` ran."""
+    checkpoint = load_checkpoint(folder, None, torch.device("cpu"), "float32")
+    passed = [0] * N_LAYERS
+    hooks = []
+    for number, layer in enumerate(layers_of(checkpoint.lower.model, "bert")):
+
+        def count(module, args, output, number=number):
+            passed[number] += (output[0] if isinstance(output, tuple) else output).shape[0]
+
+        hooks.append(layer.register_forward_hook(count))
+    try:
+        fit()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return passed
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_search_over_depths_passes_each_text_through_each_frozen_layer_once(order, make, model):
+    depths = ["all", -1, -2, -3, "none"][::order]
+    search = GridSearchCV(
+        make(max_epochs=2), {"freeze": depths}, cv=StratifiedKFold(3, shuffle=True, random_state=0)
+    )
+    passed = passes_of_layers(model, lambda: search.fit(X, Y))
+    assert max(passed) == len(set(X))
+    assert passes_of_layers(model, lambda: search.fit(X, Y)) == [0] * N_LAYERS
+
+
+def test_higher_depths_resume_from_kept_states_of_lower_ones(make, model):
+    def fit(freeze):
+        return passes_of_layers(model, lambda: make(freeze=freeze, max_epochs=1).fit(X, Y))
+
+    n = len(set(X))
+    assert fit(1) == [n, 0, 0, 0]
+    assert fit(3) == [0, n, n, 0]
+    assert fit("all") == [0, 0, 0, n]
+
+
+def test_without_a_store_every_epoch_computes_the_frozen_layers(make, model):
+    fit = make(freeze=-1, max_epochs=3, cache=None).fit
+    assert passes_of_layers(model, lambda: fit(X, Y)) == [3 * len(X)] * (N_LAYERS - 1) + [0]
+
+
+def test_a_store_that_is_too_small_is_not_thrashed(make, model, capsys):
+    expected = make(freeze=-1, max_epochs=3).fit(X, Y).predict_proba(X)
+    sklearn_bert.cache.clear()
+    states = make(freeze=-1, max_epochs=1).fit(X, Y) and sklearn_bert.cache.info().size
+    sklearn_bert.cache.clear()
+    sklearn_bert.cache.set_limit(states // 8)
+    small = make(freeze=-1, max_epochs=3, verbose=1)
+    passed = passes_of_layers(model, lambda: small.fit(X, Y))
+    assert "does not hold" in capsys.readouterr().out
+    n = len(X)
+    assert n < passed[0] < 4 * n
+    assert sklearn_bert.cache.info().entries > 0
+    np.testing.assert_allclose(small.predict_proba(X), expected, atol=1e-4)
+
+
+def test_same_seed_same_predictions_and_global_generators_are_left_alone(make):
+    torch.manual_seed(5)
+    state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    first = make(freeze=-2, random_state=3).fit(X, Y).predict_proba(X)
+    assert torch.equal(state, torch.get_rng_state())
+    np.testing.assert_array_equal(numpy_state, np.random.get_state()[1])  # noqa: NPY002
+    torch.manual_seed(6)
+    second = make(freeze=-2, random_state=3).fit(X, Y).predict_proba(X)
+    other = make(freeze=-2, random_state=4).fit(X, Y).predict_proba(X)
+    np.testing.assert_array_equal(first, second)
+    assert not np.allclose(first, other)
+
+
+def test_batch_company_and_order_change_nothing_in_prediction(make):
+    classifier = make(freeze=-2).fit(X, Y)
+    expected = classifier.predict_proba(X)
+    order = np.random.default_rng(0).permutation(len(X))
+    np.testing.assert_allclose(
+        classifier.predict_proba([X[i] for i in order]), expected[order], atol=1e-5
+    )
+    np.testing.assert_allclose(classifier.predict_proba(X[:1]), expected[:1], atol=1e-5)
+
+
+def test_only_what_is_asked_for_trains(make, model):
+    plain = load_checkpoint(model, None, torch.device("cpu"), "float32").lower.model
+    before = {name: p.clone() for name, p in plain.named_parameters()}
+    classifier = make(freeze=-2, unfreeze=["layer.1.output"], lr=1e-2).fit(X, Y)
+    assert classifier.depth_ == 1
+    trained = classifier.net_.module_.trained()
+    assert all("layer.1.output" in n or "layer.2." in n or "layer.3." in n for n in trained)
+    assert not any(torch.equal(before[name], p) for name, p in trained.items() if p.ndim > 1)
+    assert all(torch.equal(before[name], p) for name, p in plain.named_parameters())
+    n_head = 2 * 32 + 2
+    assert classifier.n_trainable_parameters_ == n_head + sum(p.numel() for p in trained.values())
+    assert make(freeze="all").fit(X, Y).n_trainable_parameters_ == n_head
+
+
+@pytest.mark.parametrize(
+    ("freeze", "depth"), [("all", 4), (-1, 3), (3, 3), (4, 4), (-4, 0), (0, 0), ("none", 0)]
+)
+def test_depths(freeze, depth, make):
+    assert make(freeze=freeze, max_epochs=1).fit(X, Y).depth_ == depth
+
+
+def test_an_mlp_head_and_several_poolings(make):
+    classifier = make(
+        freeze="all", hidden_layer_sizes=(12, 6), pooling=["cls", "max"], activation="tanh"
+    ).fit(X, Y)
+    shapes = [tuple(p.shape) for p in classifier.net_.module_.head.parameters() if p.ndim == 2]
+    assert shapes == [(12, 64), (6, 12), (2, 6)]
+
+
+@pytest.mark.parametrize("freeze", ["all", -1, "none"])
+def test_the_pooler_can_be_pooled_and_trained(freeze, make):
+    classifier = make(freeze=freeze, pooling="pooler").fit(X, Y)
+    assert any("pooler" in n for n in classifier.net_.module_.trained()) == (freeze != "all")
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "constant", "step", "slanted_triangular"])
+def test_options_of_training_all_train(schedule, make):
+    classifier = make(
+        freeze=-2,
+        max_epochs=6,
+        lr=1e-3,
+        head_lr=1e-2,
+        lr_schedule=schedule,
+        layer_lr_decay=0.5,
+        gradual_unfreezing=True,
+        gradient_accumulation=2,
+        gradient_checkpointing=True,
+        label_smoothing=0.1,
+        warmup=2,
+        max_grad_norm=None,
+    ).fit(X, Y)
+    assert classifier.history_[-1]["train_loss"] < classifier.history_[0]["train_loss"]
+
+
+def test_gradient_checkpointing_changes_nothing_but_memory(make):
+    plain = make(freeze=-2).fit(X, Y).predict_proba(X)
+    saving = make(freeze=-2, gradient_checkpointing=True).fit(X, Y).predict_proba(X)
+    np.testing.assert_allclose(plain, saving, atol=1e-5)
+
+
+def test_validation_data_are_scored_before_the_first_step(make):
+    classifier = make(freeze=-1, max_epochs=2).fit(X, Y, X_val=X[:12], y_val=Y[:12])
+    rows = classifier.history_
+    assert [row["epoch"] for row in rows] == [0, 1, 2]
+    assert set(rows[0]) == {"epoch", "valid_loss", "valid_score"}
+    assert rows[-1]["valid_score"] == classifier.score(X[:12], Y[:12])
+    assert "valid_loss" not in make(freeze=-1).fit(X, Y).history_[0]
+
+
+def test_early_stopping_goes_back_to_the_best_weights(make):
+    settings = {"freeze": -2, "max_epochs": 40, "lr": 3e-3, "head_lr": 1e-2}
+    validation = {"X_val": X[:10], "y_val": Y[:10]}
+    stopped = make(**settings, early_stopping=True, n_iter_no_change=2).fit(X, Y, **validation)
+    scores = [row["valid_score"] for row in stopped.history_]
+    assert len(scores) < 41
+    assert stopped.score(X[:10], Y[:10]) == max(scores)
+
+
+def test_early_stopping_holds_out_a_stratified_share(make):
+    seen = []
+
+    class Sees(Callback):
+        def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+            seen.append((dataset_train.y.tolist(), dataset_valid.y.tolist()))
+
+    make(
+        freeze="all",
+        early_stopping=True,
+        validation_fraction=0.25,
+        max_epochs=1,
+        callbacks=[Sees()],
+    ).fit(X, Y)
+    train, held_out = seen[0]
+    assert (len(train), len(held_out)) == (30, 10)
+    assert sum(held_out) == 5
+
+
+def test_class_weights_come_from_what_is_trained_on(make):
+    rare = X[:20] + [X[i] for i in range(20, 40) if Y[i] == "up"][:4]
+    y = np.array(["down"] * 20 + ["up"] * 4)
+    plain = make(freeze="all", head_lr=1e-2, max_epochs=5).fit(rare, y)
+    balanced = make(freeze="all", head_lr=1e-2, max_epochs=5, class_weight="balanced").fit(rare, y)
+    by_hand = make(
+        freeze="all", head_lr=1e-2, max_epochs=5, class_weight={"down": 24 / 40, "up": 24 / 8}
+    ).fit(rare, y)
+    np.testing.assert_allclose(balanced.predict_proba(X), by_hand.predict_proba(X), atol=1e-6)
+    assert (balanced.predict_proba(rare)[:, 1] > plain.predict_proba(rare)[:, 1]).all()
+
+
+def test_sample_weights_count(make):
+    weights = np.where(Y == "up", 9.0, 1.0)
+    plain = make(freeze="all", head_lr=1e-2).fit(X, Y).predict_proba(X)[:, 1]
+    heavy = make(freeze="all", head_lr=1e-2).fit(X, Y, sample_weight=weights)
+    scaled = make(freeze="all", head_lr=1e-2).fit(X, Y, sample_weight=7 * weights)
+    assert heavy.predict_proba(X)[:, 1].mean() > plain.mean()
+    np.testing.assert_allclose(heavy.predict_proba(X), scaled.predict_proba(X), atol=1e-6)
+
+
+def test_a_class_may_be_missing_from_a_fold(make):
+    y = Y.copy()
+    y[0] = "once"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = cross_validate(make(freeze="all"), X, y, cv=StratifiedKFold(3), error_score="raise")
+    assert len(found["test_score"]) == 3
+
+
+def test_warm_start_goes_on(make):
+    classifier = make(freeze=-1, max_epochs=2, warm_start=True, lr=1e-3, head_lr=1e-2).fit(X, Y)
+    first = classifier.history_[-1]["train_loss"]
+    assert classifier.fit(X, Y).history_[0]["train_loss"] < 1.2 * first
+    deeper = classifier.set_params(freeze=-2).fit(X, Y)
+    assert deeper.depth_ == 2
+    with pytest.raises(ValueError, match="warm_start"):
+        classifier.set_params(freeze="all").fit(X, Y)
+    with pytest.raises(ValueError, match="other classes"):
+        classifier.fit(X, np.where(Y == "up", "north", "south"))
+
+
+def test_refit_is_a_fresh_fit(make):
+    used = make(freeze=-2, random_state=9).fit(X[::-1], Y[::-1] == "up")
+    used.set_params(freeze=-1, random_state=0).fit(X, Y)
+    np.testing.assert_array_equal(used.predict_proba(X), make(freeze=-1).fit(X, Y).predict_proba(X))
+
+
+def test_a_failed_fit_leaves_the_earlier_one_whole(make):
+    classifier = make(freeze=-1).fit(X, Y)
+    expected = classifier.predict_proba(X)
+    with pytest.raises(ValueError, match="one class"):
+        classifier.fit(X, ["same"] * len(X))
+    with pytest.raises(ValueError, match="lr"):
+        classifier.set_params(lr=-1).fit(X, Y)
+    np.testing.assert_array_equal(classifier.predict_proba(X), expected)
+
+
+@pytest.mark.parametrize("freeze", ["all", -1, "none"])
+def test_pickles_predict_the_same(freeze, make):
+    classifier = make(freeze=freeze).fit(X, Y)
+    expected = classifier.predict_proba(X)
+    for copied in (pickle.loads(pickle.dumps(classifier)), copy.deepcopy(classifier)):
+        np.testing.assert_allclose(copied.predict_proba(X), expected, atol=1e-6)
+    assert not hasattr(clone(classifier), "net_")
+
+
+def test_a_pickle_knows_when_the_model_is_another(make, saved_model, tmp_path):
+    from tests.models import FAMILIES, save
+
+    folder = save(tmp_path / "model", *FAMILIES["bert"].build(1))
+    dumped = pickle.dumps(make(model=folder, freeze=-1).fit(X, Y))
+    save(folder, *FAMILIES["bert"].build(2))
+    with pytest.raises(ModelLoadError, match="not those that this estimator was fitted with"):
+        pickle.loads(dumped).predict(X)
+
+
+def test_head_only_classifiers_share_one_encoder(make):
+    before = work.counted().models_loaded
+    fitted = [make(freeze="all", random_state=i).fit(X, Y) for i in range(10)]
+    assert (work.counted() - work.counted()).models_loaded == 0
+    assert work.counted().models_loaded - before <= 1
+    models = {id(c.reference_.encoder().checkpoint.lower.model) for c in fitted}
+    assert len(models) == 1
+    assert all(c.net_.module_.encoder is None for c in fitted)
+    assert len(pickle.dumps(fitted[0])) < 50_000
+
+
+def test_nothing_of_the_training_survives_it(make):
+    tracked = []
+
+    class Tracks(Callback):
+        def on_train_end(self, net, **kwargs):
+            tracked.append(weakref.ref(net.optimizer_))
+
+    classifier = make(freeze=-1, callbacks=[Tracks()]).fit(X, Y)
+    gc.collect()
+    assert tracked[0]() is None
+    assert all(p.grad is None for p in classifier.net_.module_.parameters())
+
+
+def test_a_loss_that_is_no_number_keeps_the_best_weights(make):
+    class Breaks(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            if len(net.history) == 3:
+                with torch.no_grad():
+                    net.module_.head[-1].weight.fill_(torch.nan)
+
+    classifier = make(freeze=-1, max_epochs=4, callbacks=[Breaks()])
+    with pytest.raises(TrainingDivergedError, match=r"epoch 2.*Try a lower lr"):
+        classifier.fit(X, Y)
+    expected = make(freeze=-1, max_epochs=4).fit(X, Y)
+    assert np.isfinite(classifier.predict_proba(X)).all()
+    assert [row["epoch"] for row in classifier.history_] == [1, 2]
+    assert classifier.history_[0] == pytest.approx(expected.history_[0], abs=10)
+
+
+def test_long_texts_warn_with_the_count(make):
+    long = ["good film " * 60, *X]
+    with pytest.warns(LongTextWarning, match="1 of 41 texts"):
+        classifier = make(freeze=-1).fit(long, ["up", *Y])
+    with pytest.warns(LongTextWarning, match="1 of 41 texts"):
+        classifier.predict(long)
+
+
+def test_a_progress_bar_for_each_epoch(make, capsys):
+    make(freeze="all", verbose=1, max_epochs=2).fit(X, Y, X_val=X[:8], y_val=Y[:8])
+    shown = capsys.readouterr().err
+    assert "Epoch 0: valid_loss=" in shown
+    assert "Epoch 2/2" in shown
+    assert "valid_score=" in shown
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"freeze": 5}, r"freeze=5 can't be used.*0 to 4.*The model has 4 layers"),
+        ({"freeze": -5}, r"freeze=-5 can't be used"),
+        ({"freeze": "half"}, r"freeze='half' can't be used.*'none', 'embeddings', 'all'"),
+        ({"freeze": True}, r"freeze=True can't be used"),
+        ({"unfreeze": ["layer.9.output"]}, r"unfreeze='layer.9.output'.*layer\.\d\.output"),
+        ({"unfreeze": "layer.3"}, r"unfreeze='layer.3' can't be used.*list"),
+        ({"pooling": "median"}, r"pooling='median'"),
+        ({"hidden_layer_sizes": (8, 0)}, r"hidden_layer_sizes=\(8, 0\)"),
+        ({"activation": "swish"}, r"activation='swish'.*'relu'"),
+        ({"lr_schedule": "zigzag"}, r"lr_schedule='zigzag'.*'cosine'"),
+        ({"dropout": 1.0}, r"dropout=1.0"),
+        ({"max_epochs": 0}, r"max_epochs=0"),
+        ({"batch_size": 2.5}, r"batch_size=2.5"),
+        ({"lr": 0}, r"lr=0 can't"),
+        ({"head_lr": "fast"}, r"head_lr='fast'"),
+        ({"warmup": 1.0}, r"warmup=1.0"),
+        ({"max_grad_norm": 0}, r"max_grad_norm=0"),
+        ({"precision": "float16"}, r"precision='float16'.*Gradients"),
+        ({"class_weight": "even"}, r"class_weight='even'"),
+        ({"class_weight": {"sideways": 2.0}}, r"class_weight=.*classes of y"),
+        ({"early_stopping": 1}, r"early_stopping=1"),
+        ({"label_smoothing": -0.1}, r"label_smoothing=-0.1"),
+        ({"verbose": 2}, r"verbose=2"),
+        ({"max_length": 9999}, r"max_length=9999"),
+    ],
+)
+def test_bad_parameters_are_named(parameters, message, make):
+    with pytest.raises(ValueError, match=message):
+        make(**parameters).fit(X, Y)
+
+
+def test_bad_targets_and_validation_data_are_named(make):
+    classifier = make(freeze="all")
+    with pytest.raises(ValueError, match="y has one class, 'up'"):
+        classifier.fit(X[:3], ["up"] * 3)
+    with pytest.raises(ValueError, match="40 texts and y has 41 labels"):
+        classifier.fit(X, [*Y, "up"])
+    with pytest.raises(ValueError, match="y is None"):
+        classifier.fit(X, None)
+    with pytest.raises(ValueError, match="continuous"):
+        classifier.fit(X, np.linspace(0, 1, len(X)))
+    with pytest.raises(ValueError, match="MultiOutputClassifier"):
+        classifier.fit(X, np.eye(len(X), 3, dtype=int))
+    with pytest.raises(ValueError, match="NaN"):
+        classifier.fit(X, [np.nan, *(Y[1:] == "up")])
+    with pytest.raises(ValueError, match="X_val was passed without y_val"):
+        classifier.fit(X, Y, X_val=X)
+    with pytest.raises(ValueError, match=r"y_val has classes that y does not have: .*new"):
+        classifier.fit(X, Y, X_val=X[:2], y_val=["up", "new"])
+    with pytest.raises(ValueError, match="sample_weight has shape"):
+        classifier.fit(X, Y, sample_weight=[1.0])
+    with pytest.raises(ValueError, match="sample_weight can't be used"):
+        classifier.fit(X, Y, sample_weight=-np.ones(len(X)))
+    with pytest.raises(ValueError, match="validation_fraction"):
+        make(early_stopping=True).fit(X[:2], ["up", "down"])
+
+
+def test_layer_lr_decay_with_all_frozen_warns(make):
+    with pytest.warns(UserWarning, match="layer_lr_decay=0.5 does nothing"):
+        make(freeze="all", layer_lr_decay=0.5).fit(X, Y)
+
+
+def test_albert_is_frozen_all_or_nothing(make, saved_model):
+    folder = saved_model("albert")
+    for freeze in ("none", "embeddings", "all"):
+        make(model=folder, freeze=freeze, max_epochs=1).fit(X, Y).predict(X)
+    with pytest.raises(ValueError, match=r"'none', 'embeddings', 'all'.*share"):
+        make(model=folder, freeze=-1).fit(X, Y)
+
+
+@pytest.mark.parametrize("family", ["electra", "mpnet", "deberta-v2", "deberta-v3", "xlm-roberta"])
+@pytest.mark.parametrize("freeze", [-1, "embeddings", "none"])
+def test_other_architectures_train_and_come_back_from_a_pickle(family, freeze, make, saved_model):
+    classifier = make(model=saved_model(family), freeze=freeze, max_epochs=1).fit(X, Y)
+    expected = classifier.predict_proba(X)
+    found = pickle.loads(pickle.dumps(classifier)).predict_proba(X)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float64"])
+def test_other_precisions_train(precision, make):
+    classifier = make(freeze=-2, precision=precision, max_epochs=20, lr=1e-3, head_lr=1e-2)
+    assert classifier.fit(X, Y).score(X, Y) > 0.9
+    trained = classifier.net_.module_.trained().values()
+    expected = torch.float64 if precision == "float64" else torch.float32
+    assert {p.dtype for p in trained} == {expected}
