@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
+
 from sklearn_bert.encoder.checkpoint import load_checkpoint
 from sklearn_bert.encoder.execution import (
     resolve_batch_tokens,
@@ -68,7 +70,7 @@ class EncoderReference:
 
     def _load(self, verbose: int) -> FrozenEncoder:
         store = open_store(self.cache)
-        device = resolve_device(self.device)
+        device = self._device()
         precision = resolve_precision(self.precision, device)
         checkpoint = load_checkpoint(self.model, self.revision, device, precision)
         for name in ("fingerprint", "tokenizer_fingerprint"):
@@ -90,6 +92,15 @@ class EncoderReference:
             for_tuning=True,
         )
 
+    def _device(self) -> torch.device:
+        """Return the device asked for; what was fitted on one that is not here runs on another."""
+        try:
+            return resolve_device(self.device)
+        except ValueError:
+            if not self.fingerprint:
+                raise
+            return resolve_device("auto")
+
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the weights out, and the device to the machine that loads this."""
-        return self.__dict__ | {"_encoder": [], "device": "auto"}
+        """Leave the weights out."""
+        return self.__dict__ | {"_encoder": []}
