@@ -12,7 +12,17 @@ from benchmarks.report import Report
 
 # Each is a module of this package with a docstring whose first line says what it measures, and
 # `run(report, options)`; `REPEATS` and `add_arguments(parser)` where it needs them.
-NAMES = ("encode", "search", "memory", "accuracy", "shared_cache", "kernels")
+NAMES = (
+    "encode",
+    "search",
+    "memory",
+    "accuracy",
+    "shared_cache",
+    "kernels",
+    "finetune",
+    "depths",
+    "tuning_cost",
+)
 _REPEATS = 5
 _QUICK_REPEATS = 2
 

@@ -177,7 +177,7 @@ class FineTuning:
 
     def infer(self: Any, x: dict[str, torch.Tensor], **fit_params: Any) -> torch.Tensor:
         """Run the module on what `Inputs` gave."""
-        device = torch.device(self.device)
+        device = next(self.module_.head.parameters()).device
         inputs = {name: tensor.to(device) for name, tensor in x.items() if name != "sample_weight"}
         return self.module_(**inputs)
 
@@ -191,6 +191,13 @@ class FineTuning:
         outputs = np.empty_like(np.concatenate(found))
         outputs[by_length] = np.concatenate(found)
         return outputs
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave devices to the module; skorch's own way loads with torch, which refuses classes."""
+        return self.__dict__.copy()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
 
     def evaluate(self: Any, dataset: LabelledTexts) -> tuple[float, float]:
         """Return loss and score of the module as it is now."""
