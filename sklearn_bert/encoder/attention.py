@@ -66,7 +66,8 @@ def cpu_attention(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
     flat = (batch * heads, length, size)
-    scores = torch.bmm(query.reshape(flat), key.reshape(flat).transpose(1, 2)).float()
+    scores = torch.bmm(query.reshape(flat), key.reshape(flat).transpose(1, 2))
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
     scores = scores.view(batch, heads, length, length)
     scores = scores.mul_(size**-0.5 if scaling is None else scaling)
     if attention_mask is not None:

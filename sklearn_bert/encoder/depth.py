@@ -65,7 +65,7 @@ class LowerPart:
         self.start = start
         self.n_layers = int(model.config.num_hidden_layers)
         layers = _find_layers(model, self.n_layers)
-        self.shares_layers = len(layers) < self.n_layers
+        self.shares_layers = _share(model, layers)
         self._run = threading.local()
         self._upper = UpperPart(model, start) if start else None
         for layer in layers[start:]:
@@ -186,6 +186,12 @@ def resolve_layer(layer: Any, n_layers: int) -> int:
     return layer % (n_layers + 1)
 
 
+def _share(model: PreTrainedModel, layers: list[nn.Module]) -> bool:
+    """Say whether the layers share weights; ALBERT's count as such however many groups it has."""
+    fewer = len(layers) < int(model.config.num_hidden_layers)
+    return fewer or hasattr(model.config, "num_hidden_groups")
+
+
 def _find_layers(model: nn.Module, n_layers: int) -> list[nn.Module]:
     """Return the modules that a text passes one after another.
 
@@ -229,12 +235,13 @@ def parameter_places(model: PreTrainedModel) -> dict[str, int | None]:
     """
     n_layers = int(model.config.num_hidden_layers)
     layers = _find_layers(model, n_layers)
+    shared = _share(model, layers)
     numbers = {id(p): i for i, layer in enumerate(layers) for p in layer.parameters()}
     places: dict[str, int | None] = {}
     for name, parameter in model.named_parameters():
         parts = name.split(".")
         if id(parameter) in numbers:
-            places[name] = numbers[id(parameter)] if len(layers) == n_layers else None
+            places[name] = None if shared else numbers[id(parameter)]
         elif any(part.startswith("embedding") for part in parts):
             places[name] = -1
         else:

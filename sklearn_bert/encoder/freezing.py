@@ -66,7 +66,7 @@ def resolve_freeze(
     for pattern in _patterns(unfreeze):
         trainable |= _matching(pattern, list(places))
     # What several layers share is in use from the lowest on.
-    lowest = [places[name] or 0 for name in trainable]
+    lowest = [0 if shares_layers else places[name] or 0 for name in trainable]
     # The last layer runs again where only what follows it trains: kept states end before it.
     depth = min([n_layers, *(max(0, min(place, n_layers - 1)) for place in lowest)])
     return Freezing(depth, frozenset(trainable))

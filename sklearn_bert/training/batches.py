@@ -45,6 +45,11 @@ class LabelledTexts(Dataset):
         self.weights = None if weights is None else torch.from_numpy(weights)
 
     @property
+    def X(self) -> LabelledTexts:
+        """The data set itself, where skorch's scoring asks for the inputs alone."""
+        return self
+
+    @property
     def lengths(self) -> np.ndarray:
         """Tokens of each sample."""
         return self.inputs.lengths[self.rows]

@@ -150,7 +150,7 @@ def build_head(
 ) -> nn.Sequential:
     """Return a linear map or a multi-layer perceptron, with dropout before each linear map.
 
-    Linear maps start as BERT's do: normal with a standard deviation of 0.02, and zero biases.
+    The last linear map starts as BERT's do: normal with a standard deviation of 0.02, zero biases.
     """
     sizes = [n_features, *hidden_layer_sizes, n_outputs]
     layers: list[nn.Module] = []

@@ -50,6 +50,10 @@ class SampleLoss(nn.Module):
         return (losses if weights is None else losses * weights).mean()
 
 
+class _Interrupted(BaseException):
+    """Ctrl-C while a callback of ours evaluates; never leaves this module."""
+
+
 class _Stop(Exception):
     """A callback asked to stop; never leaves this module."""
 
@@ -105,10 +109,14 @@ class FineTuning:
         n_steps = self.max_epochs * -(-self.n_batches_ // self.gradient_accumulation)
         self.scheduler_ = scheduler(self.optimizer_, self.schedule, n_steps, self.warmup)
         self.batch_number_ = 0
-        self.notify("on_train_begin", X=dataset, y=None)
-        with contextlib.suppress(_Stop):
-            self.fit_loop(dataset, None)
-        self.notify("on_train_end", X=dataset, y=None)
+        try:
+            with contextlib.suppress(_Stop):
+                self.notify("on_train_begin", X=dataset, y=None)
+                self.fit_loop(dataset, None)
+            with contextlib.suppress(_Stop):
+                self.notify("on_train_end", X=dataset, y=None)
+        except _Interrupted:
+            raise KeyboardInterrupt from None
 
     def release(self: Any) -> None:
         """Let go of what only training needs."""
@@ -136,15 +144,16 @@ class FineTuning:
 
     def train_step(self: Any, batch: Any, **fit_params: Any) -> Any:
         """Run a batch forward and backward, and the optimizer after each so many."""
-        first = self.batch_number_ % self.gradient_accumulation == 0
+        of_epoch = self.batch_number_ % self.n_batches_ + 1
         self.batch_number_ += 1
-        of_epoch = (self.batch_number_ - 1) % self.n_batches_ + 1
-        if first:
+        if (of_epoch - 1) % self.gradient_accumulation == 0:
             self.optimizer_.zero_grad(set_to_none=True)
+            # Fewer are left at the end of an epoch.
+            self.n_added_ = min(self.gradient_accumulation, self.n_batches_ - of_epoch + 1)
         step = self.train_step_single(batch, **fit_params)
         if not math.isfinite(step["loss"].item()):
             raise TrainingDivergedError(f"The loss is {step['loss'].item()}.")
-        if self.batch_number_ % self.gradient_accumulation == 0 or of_epoch == self.n_batches_:
+        if of_epoch % self.gradient_accumulation == 0 or of_epoch == self.n_batches_:
             self.notify(
                 "on_grad_computed",
                 named_parameters=TeeGenerator(self.get_all_learnable_params()),
@@ -164,7 +173,7 @@ class FineTuning:
         self.module_.train()
         outputs = self.infer(inputs)
         loss = self.get_loss(outputs, targets, X=inputs, training=True)
-        (loss / self.gradient_accumulation).backward()
+        (loss / self.n_added_).backward()
         return {"loss": loss, "y_pred": outputs}
 
     def get_loss(
@@ -202,11 +211,14 @@ class FineTuning:
     def evaluate(self: Any, dataset: LabelledTexts) -> tuple[float, float]:
         """Return loss and score of the module as it is now."""
         losses, outputs, targets = [], [], []
-        for batch in self.get_iterator(dataset):
-            step = self.validation_step(batch)
-            losses.append(step["loss"].item() * len(batch[1]))
-            outputs.append(to_numpy(step["y_pred"]))
-            targets.append(to_numpy(batch[1]))
+        try:
+            for batch in self.get_iterator(dataset):
+                step = self.validation_step(batch)
+                losses.append(step["loss"].item() * len(batch[1]))
+                outputs.append(to_numpy(step["y_pred"]))
+                targets.append(to_numpy(batch[1]))
+        except KeyboardInterrupt:
+            raise _Interrupted from None
         score = self.score_outputs(np.concatenate(outputs), np.concatenate(targets))
         return sum(losses) / len(dataset), score
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from numbers import Integral
+from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -46,7 +48,7 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 }
 
 
-def factor(schedule: str, step: int, n_steps: int, warmup: float) -> float:
+def factor(schedule: str, step: int, n_steps: int, warmup: Any) -> float:
     """Return what the learning rates are multiplied with at a step, counted from 0.
 
     Parameters
@@ -58,7 +60,8 @@ def factor(schedule: str, step: int, n_steps: int, warmup: float) -> float:
     warmup : int or float
         Steps in which the rate rises from 0, or their share of all.
     """
-    n_warmup = math.floor(warmup * n_steps) if isinstance(warmup, float) else warmup
+    is_count = isinstance(warmup, Integral)
+    n_warmup = int(warmup if is_count else math.floor(warmup * n_steps))
     if step < n_warmup:
         share = step / n_warmup
         # The slanted triangle rises from its lowest rate, the others from nothing.

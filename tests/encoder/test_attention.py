@@ -28,3 +28,90 @@ def test_equals_plain_attention(masked, length, dtype, tolerance, scaling):
         scores = scores.masked_fill(~mask, -torch.inf)
     expected = (scores.softmax(-1) @ value.double()).transpose(1, 2)
     torch.testing.assert_close(attended.double(), expected, atol=tolerance, rtol=tolerance)
+
+
+def plain_attention(query, key, value, visible):
+    """Attend in float64."""
+    scores = query.double() @ key.double().mT * 8**-0.5
+    scores = scores.masked_fill(~visible, -torch.inf)
+    return (scores.softmax(-1) @ value.double()).transpose(1, 2)
+
+
+def drawn(dtype, length, seed=0):
+    """Return query, key and value that want gradients, a mask, and the same to be added."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (2, 3, length, 8)
+    qkv = [torch.randn(shape, generator=generator).to(dtype).requires_grad_() for _ in range(3)]
+    visible = torch.ones(2, 1, length, length, dtype=torch.bool)
+    visible[1, :, :, (length + 1) // 2 :] = False
+    return qkv, visible, torch.zeros(visible.shape).masked_fill_(~visible, -1e30)
+
+
+@pytest.fixture
+def module():
+    module = torch.nn.Module()
+    module.is_causal = False
+    return module
+
+
+TOLERANCES = [(torch.float32, 1e-5), (torch.float64, 1e-12), (torch.bfloat16, 3e-2)]
+
+
+@pytest.mark.parametrize("length", [7, 60, 250])
+@pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
+def test_gradients_equal_those_of_plain_attention(length, dtype, tolerance, module):
+    qkv, visible, added = drawn(dtype, length)
+    weights = torch.randn((2, length, 3, 8), generator=torch.Generator().manual_seed(1))
+    attended, _ = cpu_attention(module, *qkv, added)
+    (attended * weights.to(dtype)).sum().backward()
+    exact = [tensor.detach().double().requires_grad_() for tensor in qkv]
+    (plain_attention(*exact, visible) * weights.to(dtype).double()).sum().backward()
+    for found, expected in zip(qkv, exact, strict=True):
+        torch.testing.assert_close(
+            found.grad.double(), expected.grad, atol=tolerance, rtol=tolerance
+        )
+
+
+@pytest.mark.parametrize("length", [7, 60, 250])
+@pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
+def test_dropout_that_drops_nothing_changes_nothing(length, dtype, tolerance, module):
+    qkv, visible, added = drawn(dtype, length)
+    with torch.no_grad():
+        attended, _ = cpu_attention(module, *qkv, added, dropout=1e-15)
+        expected = plain_attention(*qkv, visible)
+    torch.testing.assert_close(attended.double(), expected, atol=tolerance, rtol=tolerance)
+
+
+@pytest.mark.parametrize("length", [5, 60])
+def test_dropout_drops_its_share_and_keeps_the_mean(length, module):
+    qkv, _, added = drawn(torch.float32, length)
+    ones = torch.ones_like(qkv[2])
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        attended = torch.stack(
+            [cpu_attention(module, *qkv[:2], ones, added, dropout=0.25)[0] for _ in range(400)]
+        )
+    # With values of one, each result is the sum of the weights that were left.
+    assert attended.std() > 0.05
+    torch.testing.assert_close(attended.mean(), torch.tensor(1.0), atol=0.02, rtol=0)
+
+
+def test_all_is_dropped_in_the_end(module):
+    qkv, _, added = drawn(torch.float32, 7)
+    attended, _ = cpu_attention(module, *qkv, added, dropout=1.0)
+    assert not attended.any()
+
+
+@pytest.mark.parametrize("length", [7, 60])
+def test_dropout_is_the_same_with_the_same_seed_and_hides_the_same_in_the_gradient(length, module):
+    results = []
+    for _ in range(2):
+        qkv, _, added = drawn(torch.float32, length)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(3)
+            attended, _ = cpu_attention(module, *qkv, added, dropout=0.5)
+        attended.square().sum().backward()
+        # Half the gradient along the values, as the result is linear in them.
+        torch.testing.assert_close((qkv[2].grad * qkv[2]).sum(), 2 * attended.square().sum())
+        results.append(attended.detach())
+    assert torch.equal(*results)

@@ -5,7 +5,13 @@ import torch
 from sklearn_bert import BertFeaturizer
 from sklearn_bert.datasets import load_sample_reviews
 from sklearn_bert.encoder import execution
-from sklearn_bert.encoder.execution import Budget, ahead, resolve_device, resolve_precision
+from sklearn_bert.encoder.execution import (
+    Budget,
+    ahead,
+    in_batches,
+    resolve_device,
+    resolve_precision,
+)
 
 CPU = torch.device("cpu")
 
@@ -58,3 +64,79 @@ def test_ahead_keeps_order_and_errors():
 
     with pytest.raises(KeyError, match="lost"):
         list(ahead(failing()))
+
+
+def by_tokens(lengths, start, tokens):
+    """Return where a batch ends that is padded to its first length."""
+    return min(len(lengths), start + max(1, tokens // lengths[start]))
+
+
+LENGTHS = np.array([9, 8, 5, 5, 4, 2, 2, 1, 1, 1])
+
+
+@pytest.mark.parametrize("tokens", [1, 9, 16, 20, 1000])
+def test_batches_follow_one_another_to_the_end(tokens):
+    seen = []
+    in_batches(LENGTHS, by_tokens, Budget(tokens, CPU), lambda *span: seen.append(span))
+    starts, stops = zip(*seen, strict=True)
+    assert starts == (0, *stops[:-1])
+    assert stops[-1] == len(LENGTHS)
+    assert all(b - a == 1 or (b - a) * LENGTHS[a] <= tokens for a, b in seen)
+
+
+def test_no_items_make_no_batch():
+    in_batches(np.array([], dtype=int), by_tokens, Budget(10, CPU), lambda *span: 1 / 0)
+
+
+@pytest.mark.parametrize("fits", [1, 3, 10, 17])
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("full"), RuntimeError("can't allocate memory: 1 bytes")]
+)
+def test_batches_get_smaller_where_memory_runs_out(fits, error):
+    budget, done = Budget(100, CPU), []
+
+    def forward(start, stop):
+        if stop - start > 1 and (stop - start) * LENGTHS[start] > fits:
+            raise error
+        done.extend(range(start, stop))
+
+    in_batches(LENGTHS, by_tokens, budget, forward)
+    assert done == list(range(len(LENGTHS)))
+    # It is not tried again with what was too much, and not made smaller than it must.
+    assert fits / 2 < budget.tokens < 2 * LENGTHS[0]
+
+
+def test_too_little_memory_for_one_item_is_an_error():
+    tried = []
+
+    def forward(start, stop):
+        tried.append((start, stop))
+        raise torch.OutOfMemoryError("full")
+
+    budget = Budget(16, CPU)
+    with pytest.raises(torch.OutOfMemoryError):
+        in_batches(LENGTHS, by_tokens, budget, forward)
+    assert budget.tokens == 1
+    assert tried[-1] == (0, 1)
+
+
+def test_other_errors_come_through_at_once():
+    budget = Budget(16, CPU)
+
+    def forward(start, stop):
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        in_batches(LENGTHS, by_tokens, budget, forward)
+    assert budget.tokens == 16
+
+
+def test_what_forward_returns_does_not_matter():
+    seen = []
+
+    def forward(start, stop):
+        seen.append(start)
+        return None if len(seen) % 2 else 0
+
+    in_batches(LENGTHS, by_tokens, Budget(1, CPU), forward)
+    assert seen == list(range(len(LENGTHS)))

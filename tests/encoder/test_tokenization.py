@@ -11,7 +11,7 @@ from sklearn_bert.encoder.tokenization import (
     padded_length,
     portions,
 )
-from tests.models import FAMILIES
+from tests.models import FAMILIES, PAIRS, TEXTS
 
 TOKENIZERS = {name: FAMILIES[name].tokenizer() for name in ("bert", "roberta", "albert")}
 
@@ -81,3 +81,57 @@ def test_portions_cover_all_in_order(size):
     parts = list(portions(order, sizes))
     np.testing.assert_array_equal(np.concatenate(parts), order)
     assert len(parts) > 1
+
+
+def text_tokenizer(name="bert", max_length=12, long_text="truncate"):
+    tokenizer = TOKENIZERS[name]
+    with_types = "token_type_ids" in tokenizer.model_input_names
+    serialized = tokenizer.backend_tokenizer.to_str()
+    return TextTokenizer(serialized, max_length, long_text, tokenizer.pad_token_id, with_types)
+
+
+def assert_same_windows(found, expected):
+    for name in ("ids", "type_ids"):
+        a, b = getattr(found, name), getattr(expected, name)
+        assert (a is None) == (b is None)
+        for x, y in zip(a or (), b or (), strict=True):
+            np.testing.assert_array_equal(x, y)
+    for name in ("owner", "counted", "cut", "lengths"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
+@pytest.mark.parametrize("texts", [TEXTS, PAIRS], ids=["texts", "pairs"])
+@pytest.mark.parametrize("long_text", ["truncate", "chunk"])
+@pytest.mark.parametrize("n_texts", [1, 5, 2048, 2049, 5000])
+def test_windows_of_many_texts_are_those_of_all_at_once(texts, long_text, n_texts):
+    texts = [texts[number % len(texts)] for number in range(n_texts)]
+    tokenizer = text_tokenizer(long_text=long_text)
+    found = tokenizer.all_windows(texts)
+    assert_same_windows(found, tokenizer.windows(texts))
+    assert len(found.cut) == n_texts
+    np.testing.assert_array_equal(np.unique(found.owner), np.arange(n_texts))
+
+
+def test_windows_of_long_texts_are_those_of_all_at_once():
+    texts = ["good " * 105_000, "a", "film " * 105_000, "", "the " * 100, "bad"]
+    tokenizer = text_tokenizer(long_text="chunk", max_length=40)
+    found = tokenizer.all_windows(texts)
+    assert_same_windows(found, tokenizer.windows(texts))
+    assert (np.diff(found.owner) >= 0).all()
+    cut = text_tokenizer().all_windows(texts).cut
+    assert cut.tolist() == [True, False, True, False, True, False]
+
+
+def test_any_rows_of_all_windows_make_a_batch():
+    texts = [f"{text} {number}" for number in range(300) for text in TEXTS]
+    tokenizer = text_tokenizer(max_length=48)
+    windows = tokenizer.all_windows(texts)
+    rows = np.array([2999, 0, 2100, 7])
+    batch = tokenizer.batch(windows, rows)
+    plain = TOKENIZERS["bert"]
+    expected = plain([texts[row] for row in rows], padding=True, return_tensors="np")
+    length = expected["input_ids"].shape[1]
+    np.testing.assert_array_equal(batch.inputs["input_ids"][:, :length], expected["input_ids"])
+    mask = batch.inputs["attention_mask"]
+    np.testing.assert_array_equal(mask[:, :length], expected["attention_mask"])
+    assert not mask[:, length:].any()

@@ -116,6 +116,37 @@ def test_a_folder_that_cannot_be_made_is_said_once(tmp_path):
     assert "Results are computed instead" in str(caught[0].message)
 
 
+def test_looking_whether_there_is_a_value(store):
+    store.put_many(KEYS[::2], VALUES[::2])
+    assert store.contains_many(KEYS) == [number % 2 == 0 for number in range(len(KEYS))]
+    assert store.contains_many([KEYS[1], KEYS[0], KEYS[0]]) == [False, True, True]
+    assert store.contains_many([]) == []
+    assert (store.info().hits, store.info().misses) == (0, 0)
+    store.clear()
+    assert not any(store.contains_many(KEYS))
+
+
+def test_looking_is_no_use_of_a_value(store):
+    store.put_many([b"a"], [b"value a"])
+    change_on_disk(store, "UPDATE entries SET used = 7")
+    assert store.contains_many([b"a"]) == [True]
+    store.close()
+    connection = sqlite3.connect(store.path)
+    assert connection.execute("SELECT used FROM entries").fetchall() == [(7,)]
+    connection.close()
+
+
+def test_looking_into_a_damaged_file_finds_nothing_and_says_so_once(store):
+    store.put_many(KEYS, VALUES)
+    store.close()
+    store.path.write_bytes(b"garbage" * 1000)
+    with pytest.warns(CacheWarning, match="can't be used") as caught:
+        assert not any(store.contains_many(KEYS))
+    assert len(caught) == 1
+    store.put_many(KEYS, VALUES)
+    assert all(store.contains_many(KEYS))
+
+
 def test_threads(store):
     def use(thread):
         part = slice(thread * 200, thread * 200 + 400)

@@ -76,3 +76,21 @@ def test_threads():
 def test_lengths_must_agree():
     with pytest.raises(ValueError, match="zip"):
         MemoryStore(100).put_many([b"a"], [])
+
+
+def test_looking_whether_there_is_a_value():
+    store = filled(2 * ENTRY, [b"a", b"b"])
+    assert store.contains_many([b"c", b"a", b"a", b"b"]) == [False, True, True, True]
+    assert store.contains_many([]) == []
+    assert (store.info().hits, store.info().misses) == (0, 0)
+    # It is no use either: the oldest still goes first.
+    store.contains_many([b"a"])
+    store.put_many([b"c"], [b"c" * 10])
+    assert store.contains_many([b"a", b"b", b"c"]) == [False, True, True]
+
+
+def test_an_empty_value_is_a_value():
+    store = MemoryStore(1000)
+    store.put_many([b"a"], [b""])
+    assert store.contains_many([b"a", b"b"]) == [True, False]
+    assert store.get_many([b"a", b"b"]) == [b"", None]

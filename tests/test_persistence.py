@@ -1,0 +1,180 @@
+import copy
+import pickle
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from transformers import AutoModel, AutoTokenizer
+
+from sklearn_bert.encoder import work
+from sklearn_bert.encoder.frozen import Kind
+from sklearn_bert.errors import ModelLoadError, ModelNotFoundError
+from sklearn_bert.persistence import EncoderReference
+from tests.models import FAMILIES, TEXTS, save
+
+KINDS = [Kind(4, "mean")]
+
+
+def reference_to(model, **changes):
+    settings = {
+        "revision": None,
+        "max_length": 20,
+        "device": "cpu",
+        "precision": "float32",
+        "cache": None,
+    }
+    return EncoderReference(model, **(settings | changes))
+
+
+@pytest.fixture
+def folder(saved_model, tmp_path):
+    """Return a folder that may be changed."""
+    return shutil.copytree(saved_model("bert"), tmp_path / "model")
+
+
+def test_nothing_is_loaded_before_it_is_needed():
+    reference = reference_to("no/such/model/anywhere")
+    copied = pickle.loads(pickle.dumps(reference))
+    assert copied.model == "no/such/model/anywhere"
+    with pytest.raises(ModelNotFoundError):
+        reference_to("/no/such/folder").encoder()
+
+
+def test_the_encoder_is_the_shared_one_with_the_parameters_given(saved_model):
+    reference = reference_to(saved_model())
+    encoder = reference.encoder(verbose=1)
+    assert encoder is reference.encoder()
+    assert encoder.max_length == 20
+    assert encoder.checkpoint.precision == "float32"
+    assert str(encoder.checkpoint.device) == "cpu"
+    assert encoder.store is None
+    assert encoder.long_text == "truncate"
+    assert encoder.for_tuning
+    before = work.counted()
+    assert reference_to(saved_model()).encoder().checkpoint is encoder.checkpoint
+    assert (work.counted() - before).models_loaded == 0
+
+
+def test_what_is_known_of_what_is_loaded(saved_model):
+    reference = reference_to(saved_model())
+    assert reference.fingerprint == reference.tokenizer_fingerprint == ""
+    known = reference.known()
+    checkpoint = reference.encoder().checkpoint
+    assert known.fingerprint == checkpoint.fingerprint != ""
+    assert known.tokenizer_fingerprint == checkpoint.tokenizer_fingerprint != ""
+    assert known.encoder() is reference.encoder()
+    assert reference.fingerprint == ""
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_fingerprint_is_that_of_the_content(precision, saved_model, folder):
+    first = reference_to(saved_model(), precision=precision).known()
+    second = reference_to(folder).known()
+    assert first.fingerprint == second.fingerprint
+    assert first.tokenizer_fingerprint == second.tokenizer_fingerprint
+    assert reference_to(saved_model("roberta")).known().fingerprint != first.fingerprint
+
+
+@pytest.mark.parametrize("how", ["pickle", "deepcopy"])
+def test_a_copy_finds_the_encoder_again_and_carries_no_weights(how, saved_model):
+    known = reference_to(saved_model()).known()
+    expected, _ = known.encoder().pooled(TEXTS, KINDS)
+    assert len(pickle.dumps(known)) < 1000
+    copied = pickle.loads(pickle.dumps(known)) if how == "pickle" else copy.deepcopy(known)
+    assert copied._encoder == []
+    found, _ = copied.encoder().pooled(TEXTS, KINDS)
+    np.testing.assert_array_equal(found, expected)
+    for name in ("model", "revision", "max_length", "precision", "cache"):
+        assert getattr(copied, name) == getattr(known, name)
+    assert copied.fingerprint == known.fingerprint
+    assert copied.tokenizer_fingerprint == known.tokenizer_fingerprint
+
+
+def test_a_pickle_leaves_the_first_as_it_is(saved_model):
+    known = reference_to(saved_model()).known()
+    encoder = known.encoder()
+    pickle.dumps(known)
+    assert known.encoder() is encoder
+    assert known.device == "cpu"
+
+
+def test_what_was_fitted_on_a_device_that_is_not_here_runs_on_another(saved_model):
+    known = reference_to(saved_model()).known()
+    elsewhere = replace(known, device="cuda:99", _encoder=[])
+    copied = pickle.loads(pickle.dumps(elsewhere))
+    assert copied.device == "cuda:99"
+    found, _ = copied.encoder().pooled(TEXTS, KINDS)
+    expected, _ = known.encoder().pooled(TEXTS, KINDS)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_a_device_that_is_not_here_is_an_error_before_fitting(saved_model):
+    with pytest.raises(ValueError, match="device='cuda:99' can't be used"):
+        reference_to(saved_model(), device="cuda:99").encoder()
+
+
+def test_other_weights_are_refused(folder):
+    kept = pickle.dumps(reference_to(folder).known())
+    model, tokenizer = FAMILIES["bert"].build(seed=1)
+    save(folder, model, tokenizer)
+    with pytest.raises(ModelLoadError) as error:
+        pickle.loads(kept).encoder()
+    message = str(error.value)
+    assert f"The weights of model={folder!r} are not those that this estimator was" in message
+    assert "Put the model back that it was fitted with, or fit anew." in message
+
+
+def test_another_tokenizer_is_refused(folder):
+    kept = pickle.dumps(reference_to(folder).known())
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["wonderfully"])
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(ModelLoadError, match="The tokenizer of model="):
+        pickle.loads(kept).encoder()
+
+
+def test_the_same_model_saved_again_is_accepted(folder):
+    kept = pickle.dumps(reference_to(folder).known())
+    AutoModel.from_pretrained(folder).save_pretrained(folder)
+    assert pickle.loads(kept).encoder().checkpoint.n_layers == 4
+
+
+def test_a_folder_that_is_gone_is_said(folder):
+    kept = pickle.dumps(reference_to(folder).known())
+    shutil.rmtree(folder)
+    with pytest.raises(ModelNotFoundError):
+        pickle.loads(kept).encoder()
+
+
+def test_references_cannot_be_changed(saved_model):
+    with pytest.raises(AttributeError):
+        reference_to(saved_model()).model = "other"
+
+
+def test_references_are_equal_by_what_they_refer_to(saved_model):
+    first, second = reference_to(saved_model()), reference_to(saved_model())
+    first.encoder()
+    assert first == second
+    assert first != reference_to(saved_model("roberta"))
+    assert first != first.known()
+
+
+def test_another_process_gets_the_same(saved_model, tmp_path, run_python):
+    known = reference_to(saved_model()).known()
+    vectors, _ = known.encoder().pooled(TEXTS, KINDS)
+    (tmp_path / "reference.pkl").write_bytes(pickle.dumps(known))
+    np.save(tmp_path / "vectors.npy", vectors)
+    script = """
+import pickle, sys
+import numpy as np
+from sklearn_bert.encoder import work
+from sklearn_bert.encoder.frozen import Kind
+from tests.models import TEXTS
+with open(sys.argv[1] + "/reference.pkl", "rb") as file:
+    reference = pickle.load(file)
+assert work.counted().models_loaded == 0
+found, _ = reference.encoder().pooled(TEXTS, [Kind(4, "mean")])
+np.testing.assert_allclose(found, np.load(sys.argv[1] + "/vectors.npy"), atol=1e-6)
+"""
+    run_python(script, tmp_path)

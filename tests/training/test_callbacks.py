@@ -1,0 +1,231 @@
+import numpy as np
+import pytest
+import torch
+
+from sklearn_bert.encoder.depth import parameter_places
+from sklearn_bert.training.callbacks import BestWeights, EpochHistory, GradualUnfreezing, Progress
+from tests.models import FAMILIES, N_LAYERS
+
+
+class Net:
+    """As much of a net as a callback looks at between epochs."""
+
+    def __init__(self, module=None):
+        self.module_ = module
+        self.history = []
+
+
+def weights_of(net):
+    return [p.detach().clone() for p in net.module_.trained_parameters()]
+
+
+def test_history_has_a_row_for_each_epoch_and_one_before(net_of):
+    net, dataset = net_of("all", max_epochs=3, schedule="linear")
+    history = EpochHistory(dataset)
+    net.set_params(callbacks=[history])
+    net.train(dataset, dataset)
+    first, *rows = history.rows
+    assert first.keys() == {"epoch", "valid_loss", "valid_score"}
+    assert [row["epoch"] for row in history.rows] == [0, 1, 2, 3]
+    for row, found in zip(rows, net.history, strict=True):
+        assert row.keys() == {"epoch", "train_loss", "valid_loss", "valid_score", "lr", "seconds"}
+        assert row["train_loss"] == found["train_loss"]
+        assert row["valid_loss"] == found["valid_loss"]
+        assert row["valid_score"] == found["valid_acc"]
+        assert row["seconds"] == found["dur"] > 0
+    np.testing.assert_allclose([row["lr"] for row in rows], [2e-2 / 3, 1e-2 / 3, 0])
+    assert all(type(value) in (int, float) for row in history.rows for value in row.values())
+
+
+def test_the_row_before_the_first_step_tells_of_the_untouched_model(net_of):
+    net, dataset = net_of("all", optimizer={"lr": 1e-30, "head_lr": 1e-30})
+    history = EpochHistory(dataset)
+    net.set_params(callbacks=[history])
+    net.train(dataset, dataset)
+    for row in history.rows[1:]:
+        assert row["valid_loss"] == pytest.approx(history.rows[0]["valid_loss"], rel=1e-5)
+        assert row["valid_score"] == history.rows[0]["valid_score"]
+
+
+def test_history_without_validation_data(net_of):
+    net, dataset = net_of("all")
+    history = EpochHistory(None)
+    net.set_params(callbacks=[history])
+    net.train(dataset, None)
+    assert [row["epoch"] for row in history.rows] == [1, 2]
+    assert history.rows[0].keys() == {"epoch", "train_loss", "lr", "seconds"}
+
+
+def test_history_lets_go_of_the_data(net_of):
+    _, dataset = net_of("all")
+    history = EpochHistory(dataset)
+    history.release()
+    assert history.validation is None
+
+
+def after(scores, patience, module):
+    """Have `BestWeights` see an epoch for each (score, loss), with weights that tell them apart."""
+    history, net = EpochHistory(None), Net(module)
+    best = BestWeights(history, patience)
+    for epoch, (score, loss) in enumerate(scores):
+        with torch.no_grad():
+            for parameter in module.trained_parameters():
+                parameter.fill_(epoch)
+        history.rows.append({"epoch": epoch, "valid_score": score, "valid_loss": loss})
+        if epoch == 0:
+            best.on_train_begin(net)
+        else:
+            try:
+                best.on_epoch_end(net)
+            except KeyboardInterrupt:
+                return best, net, epoch
+    return best, net, None
+
+
+@pytest.mark.parametrize(
+    ("scores", "patience", "epoch", "stopped"),
+    [
+        ([(0.5, 1.0), (0.6, 1.0), (0.7, 1.0)], None, 2, None),
+        ([(0.5, 1.0), (0.9, 1.0), (0.7, 0.1)], None, 1, None),
+        ([(0.5, 1.0), (0.5, 0.9), (0.5, 0.95)], None, 1, None),
+        ([(0.5, 1.0), (0.5, 1.0), (0.5, 1.0)], None, 0, None),
+        ([(0.9, 1.0), (0.5, 1.0), (0.6, 1.0), (0.7, 1.0)], 3, 0, 3),
+        ([(0.5, 1.0), (0.6, 1.0), (0.6, 1.0), (0.6, 1.0), (0.9, 1.0)], 2, 1, 3),
+        ([(0.5, 1.0), (0.6, 1.0), (0.5, 1.0), (0.7, 1.0), (0.1, 1.0)], 2, 3, None),
+        ([(0.5, 1.0), (0.4, 1.0)], 1, 0, 1),
+    ],
+)
+def test_the_best_weights_are_those_of_the_best_epoch(scores, patience, epoch, stopped, module_of):
+    best, net, found = after(scores, patience, module_of(-1))
+    assert best.epoch == epoch
+    assert found == stopped
+    best.restore(net)
+    for parameter in net.module_.trained_parameters():
+        assert (parameter == epoch).all()
+
+
+def test_remembered_weights_are_copies(module_of):
+    best, net, _ = after([(0.5, 1.0), (0.9, 1.0), (0.1, 1.0)], None, module_of(-1))
+    best.restore(net)
+    with torch.no_grad():
+        for parameter in net.module_.trained_parameters():
+            parameter.fill_(-1)
+    best.restore(net)
+    assert all((p == 1).all() for p in net.module_.trained_parameters())
+
+
+def test_without_validation_data_the_last_epoch_is_the_best(net_of):
+    net, dataset = net_of("all", max_epochs=3)
+    history = EpochHistory(None)
+    best = BestWeights(history, None)
+    net.set_params(callbacks=[history, best])
+    net.train(dataset, None)
+    last = weights_of(net)
+    best.restore(net)
+    assert best.epoch == 3
+    assert all(torch.equal(a, b) for a, b in zip(weights_of(net), last, strict=True))
+
+
+def test_patience_ends_a_training(net_of):
+    net, dataset = net_of("all", max_epochs=50, optimizer={"lr": 1e-30, "head_lr": 1e-30})
+    history = EpochHistory(dataset)
+    best = BestWeights(history, 2)
+    net.set_params(callbacks=[history, best])
+    net.train(dataset, dataset)
+    assert len(net.history) == best.epoch + 2
+
+
+def trained_in_epoch(callback, net, epoch):
+    net.history = [None] * epoch
+    callback.on_epoch_begin(net)
+    return {name for name, p in net.module_.encoder_parameters.items() if p.requires_grad}
+
+
+@pytest.mark.parametrize("freeze", ["none", "embeddings", 2, -1])
+@pytest.mark.parametrize("family", ["bert", "modernbert", "mpnet", "deberta-v2"])
+def test_each_epoch_trains_one_layer_more(family, freeze, module_of):
+    module = module_of(freeze, family=family).train()
+    places = parameter_places(FAMILIES[family].build()[0])
+    net, callback = Net(module), GradualUnfreezing(places, N_LAYERS)
+    everything = set(module.encoder_parameters)
+    for epoch in range(1, N_LAYERS + 4):
+        lowest = N_LAYERS + 1 - epoch
+        heights = {
+            name: 0 if places[name] is None else min(places[name], N_LAYERS - 1)
+            for name in everything
+        }
+        expected = {name for name in everything if heights[name] >= lowest}
+        assert trained_in_epoch(callback, net, epoch) == expected
+        assert all(p.requires_grad for p in module.head.parameters())
+    assert trained_in_epoch(callback, net, N_LAYERS + 2) == everything
+
+
+def test_layers_that_do_not_train_yet_do_not_drop_out(module_of):
+    module = module_of("none", encoder_dropout=True).train()
+    net = Net(module)
+    callback = GradualUnfreezing(parameter_places(FAMILIES["bert"].build()[0]), N_LAYERS)
+    layers = module.encoder.encoder.layer
+    for epoch in range(1, N_LAYERS + 3):
+        trained_in_epoch(callback, net, epoch)
+        trains = [all(part.training for part in layer.modules()) for layer in layers]
+        any_trains = [any(part.training for part in layer.modules()) for layer in layers]
+        assert trains == any_trains == [N_LAYERS - i < epoch for i in range(N_LAYERS)]
+        assert module.encoder.embeddings.training == (epoch >= N_LAYERS + 2)
+        assert module.head[0].training
+
+
+def test_gradual_unfreezing_moves_what_trains_and_nothing_else(net_of):
+    places = parameter_places(FAMILIES["bert"].build()[0])
+    net, dataset = net_of("none", max_epochs=2)
+    before = {name: p.detach().clone() for name, p in net.module.encoder_parameters.items()}
+    net.set_params(callbacks=[GradualUnfreezing(places, N_LAYERS)])
+    net.train(dataset, None)
+    moved = {
+        name
+        for name, p in net.module_.encoder_parameters.items()
+        if not torch.equal(p, before[name])
+    }
+    top = {name for name in before if places[name] == N_LAYERS - 1}
+    assert moved <= top
+    assert len(moved) >= len(top) - 1
+
+
+def progress(net_of, show, validation=True):
+    net, dataset = net_of("all", max_epochs=2)
+    held_out = dataset if validation else None
+    history = EpochHistory(held_out)
+    callback = Progress(history, show)
+    net.set_params(callbacks=[history, callback])
+    net.train(dataset, held_out)
+    return callback
+
+
+def test_a_bar_for_each_epoch_on_standard_error(net_of, capsys):
+    progress(net_of, show=True)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "Epoch 0: valid_loss=0." in captured.err
+    for epoch in (1, 2):
+        assert f"Epoch {epoch}/2: 100%" in captured.err
+    assert "3/3" in captured.err
+    assert "train_loss=0." in captured.err
+    assert "valid_score=" in captured.err
+
+
+def test_a_bar_without_validation_data(net_of, capsys):
+    progress(net_of, show=True, validation=False)
+    captured = capsys.readouterr()
+    assert "Epoch 0" not in captured.err
+    assert "Epoch 2/2: 100%" in captured.err
+    assert "valid" not in captured.err
+
+
+def test_no_bar_unless_asked_for(net_of, capsys):
+    progress(net_of, show=False)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_closing_a_bar_that_was_never_open():
+    callback = Progress(EpochHistory(None), True)
+    callback.close()
+    callback.close()
