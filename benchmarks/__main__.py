@@ -22,6 +22,7 @@ NAMES = (
     "finetune",
     "depths",
     "tuning_cost",
+    "defaults",
 )
 _REPEATS = 5
 _QUICK_REPEATS = 2

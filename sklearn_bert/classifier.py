@@ -55,8 +55,9 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         Passes over the training data.
     batch_size : int, default=32
         Texts in a batch. Batches hold texts of like length.
-    lr : float, default=5e-5
-        Learning rate of the encoder's top layer (AdamW).
+    lr : float or "auto", default="auto"
+        Learning rate of the encoder's top layer (AdamW). "auto" goes by the width of the encoder:
+        2e-4 for 384, 5e-5 for 768 (BERT-base), 2.8e-5 for 1,024.
     head_lr : float, default=1e-3
         Learning rate of the head.
     layer_lr_decay : float, default=1.0
@@ -121,6 +122,8 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         What was trained; its classes are numbers.
     depth_ : int
         How many of the lowest layers are frozen as a whole.
+    lr_ : float
+        The learning rate in use.
     n_trainable_parameters_ : int
         Numbers that were trained, the head's included.
     device_, precision_ : str
@@ -164,7 +167,7 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         dropout: float = 0.1,
         max_epochs: int = 3,
         batch_size: int = 32,
-        lr: float = 5e-5,
+        lr: float | str = "auto",
         head_lr: float = 1e-3,
         layer_lr_decay: float = 1.0,
         weight_decay: float = 0.01,

@@ -48,6 +48,9 @@ __all__ = ["BertFineTuneBase"]
 
 # Texts that are predicted at once, so that memory does not grow with their number.
 _PREDICTED_TOGETHER = 8192
+# What lr="auto" means for an encoder so wide; rates fall with the square of the width.
+_LR, _LR_HIDDEN_SIZE = 2e-4, 384
+_LR_LEAST, _LR_MOST = 1e-5, 5e-4
 # What random_state draws seeds from.
 _SEEDS = 2**31 - 1
 
@@ -127,6 +130,7 @@ class BertFineTuneBase(BaseEstimator):
             **targets.fitted,
             "reference_": reference.known(),
             "freezing_": freezing,
+            "lr_": self._resolved_lr(encoder),
             "depth_": freezing.depth,
             "device_": str(encoder.checkpoint.device),
             "precision_": encoder.checkpoint.precision,
@@ -169,7 +173,10 @@ class BertFineTuneBase(BaseEstimator):
             if hasattr(self, name):
                 share = "a number of at least 0 and below 1"
                 check_number(name, getattr(self, name), minimum=0, below=1, accepted=share)
-        for name in ("lr", "head_lr", "layer_lr_decay"):
+        if not (isinstance(self.lr, str) and self.lr == "auto"):
+            positive = "'auto', or a number above 0"
+            check_number("lr", self.lr, minimum=5e-324, accepted=positive)
+        for name in ("head_lr", "layer_lr_decay"):
             positive = "a number above 0"
             check_number(name, getattr(self, name), minimum=5e-324, accepted=positive)
         check_number(
@@ -201,6 +208,13 @@ class BertFineTuneBase(BaseEstimator):
             )
         if self.verbose not in (0, 1):
             raise parameter_error("verbose", self.verbose, "0 or 1")
+
+    def _resolved_lr(self, encoder: FrozenEncoder) -> float:
+        """Return the learning rate; see docs/decisions/0007-defaults.md for that of "auto"."""
+        if self.lr != "auto":
+            return float(self.lr)
+        rate = _LR * (_LR_HIDDEN_SIZE / encoder.checkpoint.hidden_size) ** 2
+        return min(max(rate, _LR_LEAST), _LR_MOST)
 
     def _freezing(self, encoder: FrozenEncoder) -> Freezing:
         checkpoint = encoder.checkpoint
@@ -326,7 +340,7 @@ class BertFineTuneBase(BaseEstimator):
         if self.gradual_unfreezing:
             checkpoint = encoder.checkpoint
             callbacks.append(GradualUnfreezing(checkpoint.parameter_places, checkpoint.n_layers))
-        net = self._make_net(module, encoder, callbacks, seed)
+        net = self._make_net(module, encoder, callbacks, fitted["lr_"], seed)
         try:
             net.train(train, held_out)
         except TrainingDivergedError as error:
@@ -334,7 +348,7 @@ class BertFineTuneBase(BaseEstimator):
             if epoch:
                 best.restore(net)
                 self._set_fitted(net, history, fitted)
-            raise _diverged(error, epoch, self.lr, self.head_lr) from error
+            raise _diverged(error, epoch, fitted["lr_"], self.head_lr) from error
         finally:
             for callback in callbacks:
                 callback.close()
@@ -347,6 +361,7 @@ class BertFineTuneBase(BaseEstimator):
         module: FineTuneModule,
         encoder: FrozenEncoder,
         callbacks: list[Any],
+        lr: float,
         seed: int,
     ) -> Any:
         return self._net(
@@ -361,7 +376,7 @@ class BertFineTuneBase(BaseEstimator):
             make_optimizer=MakeOptimizer(
                 encoder.checkpoint.parameter_places,
                 encoder.checkpoint.n_layers,
-                self.lr,
+                lr,
                 self.head_lr,
                 self.layer_lr_decay,
                 self.weight_decay,

@@ -211,6 +211,13 @@ def test_depths(freeze, depth, make):
     assert make(freeze=freeze, max_epochs=1).fit(X, Y).depth_ == depth
 
 
+def test_the_learning_rate_goes_by_the_width(make):
+    assert make(freeze="all").fit(X, Y).lr_ == 5e-4
+    assert make(freeze="all", lr=1e-5).fit(X, Y).lr_ == 1e-5
+    embedded = BertFineTuneClassifier(freeze="all", max_epochs=1).fit(X, Y)
+    assert embedded.lr_ == pytest.approx(2e-4)
+
+
 def test_an_mlp_head_and_several_poolings(make):
     classifier = make(
         freeze="all", hidden_layer_sizes=(12, 6), pooling=["cls", "max"], activation="tanh"
@@ -437,6 +444,7 @@ def test_a_progress_bar_for_each_epoch(make, capsys):
         ({"max_epochs": 0}, r"max_epochs=0"),
         ({"batch_size": 2.5}, r"batch_size=2.5"),
         ({"lr": 0}, r"lr=0 can't"),
+        ({"lr": "fast"}, r"lr='fast' can't.*'auto'"),
         ({"head_lr": "fast"}, r"head_lr='fast'"),
         ({"warmup": 1.0}, r"warmup=1.0"),
         ({"max_grad_norm": 0}, r"max_grad_norm=0"),
