@@ -12,14 +12,16 @@ if TYPE_CHECKING:
     from sklearn_bert import cache, datasets
     from sklearn_bert.classifier import BertFineTuneClassifier
     from sklearn_bert.featurizer import BertFeaturizer
+    from sklearn_bert.regressor import BertFineTuneRegressor
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["BertFeaturizer", "BertFineTuneClassifier", "cache", "datasets"]
+__all__ = ["BertFeaturizer", "BertFineTuneClassifier", "BertFineTuneRegressor", "cache", "datasets"]
 
 _HOMES = {
     "BertFeaturizer": "sklearn_bert.featurizer",
     "BertFineTuneClassifier": "sklearn_bert.classifier",
+    "BertFineTuneRegressor": "sklearn_bert.regressor",
 }
 _MODULES = ("cache", "datasets")
 

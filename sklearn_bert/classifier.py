@@ -7,18 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
 from sklearn.base import ClassifierMixin
-from sklearn.utils import column_or_1d
-from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from sklearn_bert.encoder.sources import EMBEDDED_MODEL
-from sklearn_bert.errors import parameter_error
-from sklearn_bert.finetuning import BertFineTuneBase, Targets
+from sklearn_bert.finetuning import BertFineTuneBase, Samples, Targets
+from sklearn_bert.labels import Labels, as_labels, learn_labels
 from sklearn_bert.training.module import FineTuneModule
-from sklearn_bert.training.net import ClassifierNet, SampleLoss
-from sklearn_bert.validation import check_no_missing
+from sklearn_bert.training.net import FineTuning
 
 __all__ = ["BertFineTuneClassifier"]
 
@@ -112,8 +107,10 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        The labels.
+    classes_ : ndarray of shape (n_classes,), or list of such
+        The labels; with several tasks those of each; of an indicator matrix the columns.
+    labels_ : Labels
+        How labels became numbers.
     history_ : list of dict
         For each epoch ``epoch``, ``train_loss``, ``lr`` and ``seconds``, and with validation data
         ``valid_loss`` and ``valid_score`` (accuracy); these also for epoch 0, the model before its
@@ -192,39 +189,41 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         revision: str | None = None,
         verbose: int = 0,
     ) -> None:
-        self.model = model
-        self.freeze = freeze
-        self.unfreeze = unfreeze
-        self.pooling = pooling
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.dropout = dropout
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.head_lr = head_lr
-        self.layer_lr_decay = layer_lr_decay
-        self.weight_decay = weight_decay
-        self.lr_schedule = lr_schedule
-        self.warmup = warmup
-        self.gradual_unfreezing = gradual_unfreezing
-        self.max_grad_norm = max_grad_norm
-        self.gradient_accumulation = gradient_accumulation
-        self.gradient_checkpointing = gradient_checkpointing
+        super().__init__(
+            model,
+            freeze=freeze,
+            unfreeze=unfreeze,
+            pooling=pooling,
+            hidden_layer_sizes=hidden_layer_sizes,
+            activation=activation,
+            dropout=dropout,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            lr=lr,
+            head_lr=head_lr,
+            layer_lr_decay=layer_lr_decay,
+            weight_decay=weight_decay,
+            lr_schedule=lr_schedule,
+            warmup=warmup,
+            gradual_unfreezing=gradual_unfreezing,
+            max_grad_norm=max_grad_norm,
+            gradient_accumulation=gradient_accumulation,
+            gradient_checkpointing=gradient_checkpointing,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            max_length=max_length,
+            device=device,
+            precision=precision,
+            cache=cache,
+            callbacks=callbacks,
+            warm_start=warm_start,
+            random_state=random_state,
+            revision=revision,
+            verbose=verbose,
+        )
         self.class_weight = class_weight
         self.label_smoothing = label_smoothing
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.max_length = max_length
-        self.device = device
-        self.precision = precision
-        self.cache = cache
-        self.callbacks = callbacks
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.revision = revision
-        self.verbose = verbose
 
     def fit(
         self,
@@ -242,8 +241,10 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         ----------
         X : container of str of shape (n_samples,), or of text pairs of shape (n_samples, 2)
             The texts.
-        y : array-like of shape (n_samples,)
-            Labels: strings, integers or booleans.
+        y : array-like of shape (n_samples,), (n_samples, n_labels) or (n_samples, n_tasks)
+            Labels: strings, integers or booleans. A matrix of zeros and ones is a set of labels for
+            each text, with independent probabilities. Any other matrix has a column for each of
+            several tasks, which share the encoder; None or NaN is a missing label there.
         sample_weight : array-like of shape (n_samples,), default=None
             What each sample counts; only proportions matter.
         X_val, y_val : as X and y, default=None
@@ -268,7 +269,7 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val)
         return self
 
-    def decision_function(self, X: Any) -> np.ndarray:
+    def decision_function(self, X: Any) -> Any:
         """Return the head's outputs.
 
         Parameters
@@ -278,13 +279,12 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
 
         Returns
         -------
-        ndarray of shape (n_samples,) or (n_samples, n_classes)
-            Logits; with two classes the log-odds of the second.
+        ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_labels)
+            Logits; with two classes the log-odds of the second. With several tasks a list.
         """
-        logits = self._outputs(X)
-        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+        return self.labels_.decisions(self._outputs(X))
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: Any) -> Any:
         """Return the probability of each class.
 
         Parameters
@@ -294,10 +294,10 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
 
         Returns
         -------
-        ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`.
+        ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
+            In the order of `classes_`. With several tasks a list of such.
         """
-        return softmax(self._outputs(X), axis=1)
+        return self.labels_.probabilities(self._outputs(X))
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable label of each text.
@@ -309,93 +309,60 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        ndarray of shape (n_samples,), (n_samples, n_labels) or (n_samples, n_tasks)
             Labels, as `fit` got them.
         """
-        numbers = self._outputs(X).argmax(axis=1)
-        return self.classes_[numbers]
+        return self.labels_.predict(self._outputs(X))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy.
+
+        Parameters
+        ----------
+        X : container of str of shape (n_samples,), or of text pairs of shape (n_samples, 2)
+            The texts.
+        y : array-like of shape (n_samples,), (n_samples, n_labels) or (n_samples, n_tasks)
+            True labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            What each sample counts.
+
+        Returns
+        -------
+        float
+            Share of samples all of whose labels are right.
+        """
+        predicted = self.predict(X)
+        right = np.equal(predicted, np.asarray(y).reshape(predicted.shape))
+        of_samples = right.reshape(len(predicted), -1).all(axis=1)
+        return float(np.average(of_samples, weights=sample_weight))
 
     def _encode_targets(self, y: Any, n_samples: int) -> Targets:
-        y = _check_labels("y", y, n_samples)
-        classes, encoded = np.unique(y, return_inverse=True)
-        if len(classes) < 2:
-            only = classes.tolist()[0]
-            raise ValueError(f"y has one class, {only!r}. Accepted: labels of at least 2 classes.")
-        if self.warm_start and hasattr(self, "classes_"):
-            if not np.isin(classes, self.classes_).all():
-                raise ValueError(
-                    f"warm_start=True can't go on with other classes: fitted were "
-                    f"{self.classes_.tolist()}, y has {classes.tolist()}. Pass warm_start=False."
-                )
-            classes = self.classes_
-            encoded = np.searchsorted(classes, y)
-        fitted = {"classes_": classes}
-        return Targets(encoded.astype(np.int64), len(classes), fitted, strata=encoded)
+        y = as_labels("y", y, n_samples)
+        labels = learn_labels(y)
+        if self.warm_start and hasattr(self, "net_"):
+            labels = self.labels_
+        targets = labels.encode("y", y)
+        fitted = {"labels_": labels, "classes_": labels.classes}
+        return Targets(targets, labels.n_outputs, fitted, labels.strata(targets))
 
     def _encode_validation_targets(self, y: Any, n_samples: int, targets: Targets) -> np.ndarray:
-        y = _check_labels("y_val", y, n_samples)
-        classes = targets.fitted["classes_"]
-        unseen = np.unique(y[~np.isin(y, classes)])
-        if len(unseen):
-            raise ValueError(
-                f"y_val has classes that y does not have: {unseen.tolist()}. The classes of y are "
-                f"{classes.tolist()}. Drop these rows from X_val and y_val, or add such to X and y."
-            )
-        return np.searchsorted(classes, y).astype(np.int64)
+        labels: Labels = targets.fitted["labels_"]
+        return labels.encode("y_val", as_labels("y_val", y, n_samples))
 
-    def _task_weights(self, y: np.ndarray, targets: Targets) -> np.ndarray | None:
-        if self.class_weight is None:
-            return None
-        classes = targets.fitted["classes_"]
-        if self.class_weight == "balanced":
-            present = np.unique(y)
-            of_class = np.zeros(len(classes))
-            of_class[present] = compute_class_weight("balanced", classes=present, y=y)
-        elif isinstance(self.class_weight, dict):
-            of_class = np.array([self.class_weight.get(label, 1.0) for label in classes], float)
-            unknown = [label for label in self.class_weight if label not in set(classes.tolist())]
-            if unknown or (of_class < 0).any() or not np.isfinite(of_class).all():
-                raise self._class_weight_error(f"The classes of y are {classes.tolist()}.")
-        else:
-            raise self._class_weight_error()
-        return of_class[y]
+    def _prepare(
+        self, samples: Samples, validation: Samples | None, targets: Targets
+    ) -> tuple[Samples, Samples | None, dict[str, Any]]:
+        labels: Labels = targets.fitted["labels_"]
+        weights = labels.weights(self.class_weight, samples.y)
+        return samples.weighted(weights), validation, {}
 
-    def _class_weight_error(self, remedy: str = "") -> ValueError:
-        accepted = "None, 'balanced', or a dict from labels of y to numbers of at least 0"
-        return parameter_error("class_weight", self.class_weight, accepted, remedy)
+    def _net(self, module: FineTuneModule, targets: Targets, **settings: Any) -> FineTuning:
+        labels: Labels = targets.fitted["labels_"]
+        return labels.net(module, self.label_smoothing, **settings)
 
-    def _net(self, module: FineTuneModule, **settings: Any) -> ClassifierNet:
-        n_outputs = module.n_outputs
-        return ClassifierNet(
-            module,
-            criterion=SampleLoss,
-            criterion__label_smoothing=self.label_smoothing,
-            classes=np.arange(n_outputs),
-            predict_nonlinearity=_softmax,
-            **settings,
-        )
-
-
-def _softmax(logits: Any) -> Any:
-    return logits.softmax(dim=-1)
-
-
-def _check_labels(name: str, y: Any, n_samples: int) -> np.ndarray:
-    """Return labels as an array, or raise for what is none."""
-    if y is None:
-        raise ValueError(f"{name} is None. This estimator requires {name} to be passed.")
-    check_no_missing(name, y)
-    kind = type_of_target(y, input_name=name)
-    if kind in ("multilabel-indicator", "multiclass-multioutput", "multilabel-sequences"):
-        raise ValueError(
-            f"{name} is of type {kind!r}. Accepted: one label for each text. For several, use "
-            f"sklearn.multioutput.MultiOutputClassifier."
-        )
-    y = column_or_1d(y, warn=True)
-    if len(y) != n_samples:
-        raise ValueError(
-            f"X{name[1:]} has {n_samples} texts and {name} has {len(y)} labels. Accepted: one "
-            f"label for each text."
-        )
-    check_classification_targets(y)
-    return y
+    def __sklearn_tags__(self) -> Any:
+        """Add that there may be several labels."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        tags.target_tags.multi_output = True
+        return tags

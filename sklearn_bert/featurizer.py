@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,9 @@ from sklearn_bert.validation import (
 
 __all__ = ["BertFeaturizer"]
 
+_PAIRS = ("joint", "separate")
+# What separately encoded halves are joined of.
+_SIDES = ("first", "second", "difference", "product")
 # From (n_samples, n_poolings, n_layers, hidden_size) to (n_samples, n_poolings, width).
 _REDUCE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "mean": lambda vectors: vectors.mean(axis=2),
@@ -65,6 +68,10 @@ class BertFeaturizer(TransformerMixin, BaseEstimator):
         How several layers become one.
     normalize : bool, default=False
         Whether to scale each vector to unit L2 norm.
+    pairs : {"joint", "separate"}, default="joint"
+        How text pairs become vectors: as one text that the model reads together, or each half by
+        itself, joined as ``[u, v, |u - v|, u * v]`` (InferSent, arXiv 1705.02364). Halves that
+        occur in several pairs are encoded once.
     max_length : int, default=None
         Tokens of a text, special tokens included. None is the model's limit.
     long_text : {"truncate", "chunk"}, default="truncate"
@@ -121,6 +128,7 @@ class BertFeaturizer(TransformerMixin, BaseEstimator):
         layers: int | list[int] = -1,
         layer_reduction: str = "mean",
         normalize: bool = False,
+        pairs: str = "joint",
         max_length: int | None = None,
         long_text: str = "truncate",
         batch_tokens: int | str = "auto",
@@ -135,6 +143,7 @@ class BertFeaturizer(TransformerMixin, BaseEstimator):
         self.layers = layers
         self.layer_reduction = layer_reduction
         self.normalize = normalize
+        self.pairs = pairs
         self.max_length = max_length
         self.long_text = long_text
         self.batch_tokens = batch_tokens
@@ -167,7 +176,7 @@ class BertFeaturizer(TransformerMixin, BaseEstimator):
         """
         texts = check_texts(X)
         encoder = self._encoder()
-        self._check_long_pairs(texts)
+        self._check_pairs(texts)
         self.device_ = str(encoder.checkpoint.device)
         self.precision_ = encoder.checkpoint.precision
         self.max_length_ = encoder.max_length
@@ -194,7 +203,15 @@ class BertFeaturizer(TransformerMixin, BaseEstimator):
         """
         texts = check_texts(X)
         encoder = self._encoder()
-        self._check_long_pairs(texts)
+        self._check_pairs(texts)
+        if self.pairs == "joint":
+            return self._features(encoder, texts)
+        halves = [half for side in (0, 1) for half in (text[side] for text in texts)]
+        first, second = np.split(self._features(encoder, halves), 2)
+        return np.hstack([first, second, np.abs(first - second), first * second])
+
+    def _features(self, encoder: FrozenEncoder, texts: Sequence[Text]) -> np.ndarray:
+        """Return the features of texts, or of pairs read together."""
         layers, poolings = self._layers_and_poolings(encoder.checkpoint)
         wanted = [Kind(layer, pooling) for pooling in poolings for layer in layers]
         vectors, n_cut = encoder.pooled(texts, wanted)
@@ -204,7 +221,7 @@ class BertFeaturizer(TransformerMixin, BaseEstimator):
                 f"and were cut there. Raise max_length if the model's limit allows, or pass "
                 f"long_text='chunk' to use all of each text.",
                 LongTextWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
         vectors = vectors.reshape(len(texts), len(poolings), len(layers), -1)
         features = _REDUCE[self.layer_reduction](vectors).reshape(len(texts), -1)
@@ -228,13 +245,15 @@ class BertFeaturizer(TransformerMixin, BaseEstimator):
         parts = [f"{layer}_" for layer in layers] if concat else [""]
         width = range(checkpoint.hidden_size)
         names = [f"{pooling}_{part}{i}" for pooling in poolings for part in parts for i in width]
-        return np.array(names, dtype=object)
+        sides = [""] if self.pairs == "joint" else [f"{side}_" for side in _SIDES]
+        return np.array([side + name for side in sides for name in names], dtype=object)
 
     def _encoder(self) -> FrozenEncoder:
         """Check all parameters and return the engine that they describe."""
         check_choice("layer_reduction", self.layer_reduction, _REDUCE)
         check_choice("normalize", self.normalize, [True, False])
         check_choice("long_text", self.long_text, LONG_TEXT)
+        check_choice("pairs", self.pairs, _PAIRS)
         if self.verbose not in (0, 1):
             raise parameter_error("verbose", self.verbose, "0 or 1")
         store = open_store(self.cache)
@@ -268,10 +287,18 @@ class BertFeaturizer(TransformerMixin, BaseEstimator):
                 )
         return layers, poolings
 
-    def _check_long_pairs(self, texts: list[Text]) -> None:
-        if self.long_text == "chunk" and not isinstance(texts[0], str):
+    def _check_pairs(self, texts: list[Text]) -> None:
+        single = isinstance(texts[0], str)
+        if self.pairs == "separate" and single:
             raise parameter_error(
-                "long_text", self.long_text, "'truncate' for text pairs", "X has pairs."
+                "pairs", self.pairs, "'joint' for single texts", "X has no pairs."
+            )
+        if self.long_text == "chunk" and self.pairs == "joint" and not single:
+            raise parameter_error(
+                "long_text",
+                self.long_text,
+                "'truncate' for text pairs, or pairs='separate'",
+                "X has pairs.",
             )
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import os
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -25,26 +25,19 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_bert.encoder.freezing import Freezing, resolve_freeze
 from sklearn_bert.encoder.frozen import FrozenEncoder
 from sklearn_bert.encoder.pooling import POOLINGS
+from sklearn_bert.encoder.sources import EMBEDDED_MODEL
 from sklearn_bert.errors import LongTextWarning, TrainingDivergedError, parameter_error
 from sklearn_bert.persistence import EncoderReference
 from sklearn_bert.training import net as nets
 from sklearn_bert.training.batches import LabelledTexts
 from sklearn_bert.training.callbacks import BestWeights, EpochHistory, GradualUnfreezing, Progress
 from sklearn_bert.training.inputs import make_inputs
-from sklearn_bert.training.module import ACTIVATIONS, FineTuneModule, build_head
+from sklearn_bert.training.module import FineTuneModule, build_head
 from sklearn_bert.training.optimizer import MakeOptimizer
-from sklearn_bert.training.schedule import SCHEDULES
-from sklearn_bert.validation import (
-    Text,
-    check_choice,
-    check_integer,
-    check_number,
-    check_sample_weight,
-    check_texts,
-    one_or_list,
-)
+from sklearn_bert.tuning_parameters import check_tuning_parameters, head_sizes
+from sklearn_bert.validation import Text, check_sample_weight, check_texts, one_or_list
 
-__all__ = ["BertFineTuneBase"]
+__all__ = ["BertFineTuneBase", "Samples", "Targets"]
 
 # Texts that are predicted at once, so that memory does not grow with their number.
 _PREDICTED_TOGETHER = 8192
@@ -78,18 +71,19 @@ class Targets:
 
 
 @dataclass(frozen=True)
-class _Samples:
-    """Texts with targets and weights: a training set or validation data."""
+class Samples:
+    """Texts with encoded targets and weights: a training set or validation data."""
 
     texts: list[Text]
     y: np.ndarray
     weights: np.ndarray | None
 
-    def take(self, rows: np.ndarray) -> _Samples:
+    def take(self, rows: np.ndarray) -> Samples:
+        """Return some of the samples."""
         weights = None if self.weights is None else self.weights[rows]
-        return _Samples([self.texts[row] for row in rows], self.y[rows], weights)
+        return Samples([self.texts[row] for row in rows], self.y[rows], weights)
 
-    def weighted(self, more: np.ndarray | None) -> _Samples:
+    def weighted(self, more: np.ndarray | None) -> Samples:
         """Return the samples with more weights, all of them scaled to a mean of 1."""
         given = [weights for weights in (self.weights, more) if weights is not None]
         if not given:
@@ -100,6 +94,73 @@ class _Samples:
 
 class BertFineTuneBase(BaseEstimator):
     """Parameters and fitting; not to be used by itself."""
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] = EMBEDDED_MODEL,
+        *,
+        freeze: str | int = "none",
+        unfreeze: Sequence[str] | None = None,
+        pooling: str | list[str] = "mean",
+        hidden_layer_sizes: Sequence[int] = (),
+        activation: str = "relu",
+        dropout: float = 0.1,
+        max_epochs: int = 3,
+        batch_size: int = 32,
+        lr: float | str = "auto",
+        head_lr: float = 1e-3,
+        layer_lr_decay: float = 1.0,
+        weight_decay: float = 0.01,
+        lr_schedule: str = "linear",
+        warmup: float = 0.1,
+        gradual_unfreezing: bool = False,
+        max_grad_norm: float | None = 1.0,
+        gradient_accumulation: int = 1,
+        gradient_checkpointing: bool = False,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 3,
+        max_length: int | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        cache: str | os.PathLike[str] | None = "memory",
+        callbacks: list[Any] | None = None,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        revision: str | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.model = model
+        self.freeze = freeze
+        self.unfreeze = unfreeze
+        self.pooling = pooling
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.dropout = dropout
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.head_lr = head_lr
+        self.layer_lr_decay = layer_lr_decay
+        self.weight_decay = weight_decay
+        self.lr_schedule = lr_schedule
+        self.warmup = warmup
+        self.gradual_unfreezing = gradual_unfreezing
+        self.max_grad_norm = max_grad_norm
+        self.gradient_accumulation = gradient_accumulation
+        self.gradient_checkpointing = gradient_checkpointing
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.max_length = max_length
+        self.device = device
+        self.precision = precision
+        self.cache = cache
+        self.callbacks = callbacks
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.revision = revision
+        self.verbose = verbose
 
     def _fit(
         self,
@@ -114,9 +175,9 @@ class BertFineTuneBase(BaseEstimator):
         texts = check_texts(X)
         targets = self._encode_targets(y, len(texts))
         weights = check_sample_weight("sample_weight", sample_weight, len(texts))
-        samples = _Samples(texts, targets.y, weights)
+        samples = Samples(texts, targets.y, weights)
         validation = self._validation(X_val, y_val, sample_weight_val, targets)
-        self._check_parameters()
+        check_tuning_parameters(self)
         reference = EncoderReference(
             self.model, self.revision, self.max_length, self.device, self.precision, self.cache
         )
@@ -125,9 +186,10 @@ class BertFineTuneBase(BaseEstimator):
         seed = int(check_random_state(self.random_state).randint(_SEEDS))
         if validation is None and self.early_stopping:
             samples, validation = self._hold_out(samples, targets, seed)
-        samples = samples.weighted(self._task_weights(samples.y, targets))
+        samples, validation, learnt = self._prepare(samples, validation, targets)
         fitted = {
             **targets.fitted,
+            **learnt,
             "reference_": reference.known(),
             "freezing_": freezing,
             "lr_": self._resolved_lr(encoder),
@@ -141,7 +203,7 @@ class BertFineTuneBase(BaseEstimator):
             fitted["n_trainable_parameters_"] = sum(
                 p.numel() for p in module.parameters() if p.requires_grad
             )
-            self._train(module, encoder, freezing, samples, validation, seed, fitted)
+            self._train(module, encoder, freezing, samples, validation, targets, seed, fitted)
 
     @abstractmethod
     def _encode_targets(self, y: Any, n_samples: int) -> Targets:
@@ -151,63 +213,15 @@ class BertFineTuneBase(BaseEstimator):
     def _encode_validation_targets(self, y: Any, n_samples: int, targets: Targets) -> np.ndarray:
         """Check and encode the targets of validation data."""
 
-    @abstractmethod
-    def _task_weights(self, y: np.ndarray, targets: Targets) -> np.ndarray | None:
-        """Return the weights that the task gives training samples with encoded targets `y`."""
+    def _prepare(
+        self, samples: Samples, validation: Samples | None, targets: Targets
+    ) -> tuple[Samples, Samples | None, dict[str, Any]]:
+        """Return the data with what is learnt from the training samples alone, and that itself."""
+        return samples.weighted(None), validation, {}
 
     @abstractmethod
-    def _net(self, module: FineTuneModule, **settings: Any) -> nets.FineTuning:
+    def _net(self, module: FineTuneModule, targets: Targets, **settings: Any) -> nets.FineTuning:
         """Return the net of the task."""
-
-    def _check_parameters(self) -> None:
-        """Raise for the first parameter that can't be used."""
-        for pooling in one_or_list("pooling", self.pooling):
-            check_choice("pooling", pooling, POOLINGS)
-        check_choice("activation", self.activation, ACTIVATIONS)
-        check_choice("lr_schedule", self.lr_schedule, SCHEDULES)
-        _check_sizes(self.hidden_layer_sizes)
-        counts = ("max_epochs", "batch_size", "gradient_accumulation", "n_iter_no_change")
-        for name in counts:
-            check_integer(name, getattr(self, name), minimum=1, accepted="an integer of at least 1")
-        for name in ("dropout", "label_smoothing"):
-            if hasattr(self, name):
-                share = "a number of at least 0 and below 1"
-                check_number(name, getattr(self, name), minimum=0, below=1, accepted=share)
-        if not (isinstance(self.lr, str) and self.lr == "auto"):
-            positive = "'auto', or a number above 0"
-            check_number("lr", self.lr, minimum=5e-324, accepted=positive)
-        for name in ("head_lr", "layer_lr_decay"):
-            positive = "a number above 0"
-            check_number(name, getattr(self, name), minimum=5e-324, accepted=positive)
-        check_number(
-            "weight_decay", self.weight_decay, minimum=0, accepted="a number of at least 0"
-        )
-        if self.max_grad_norm is not None:
-            norm = "a number above 0, or None for no clipping"
-            check_number("max_grad_norm", self.max_grad_norm, minimum=5e-324, accepted=norm)
-        share = "a share of at least 0 and below 1, or a number of steps"
-        below = np.inf if isinstance(self.warmup, Integral) else 1
-        check_number("warmup", self.warmup, minimum=0, below=below, accepted=share)
-        fraction = "a number above 0 and below 1"
-        check_number(
-            "validation_fraction",
-            self.validation_fraction,
-            minimum=5e-324,
-            below=1,
-            accepted=fraction,
-        )
-        flags = ("gradual_unfreezing", "gradient_checkpointing", "early_stopping", "warm_start")
-        for name in flags:
-            check_choice(name, getattr(self, name), [True, False])
-        if self.precision == "float16":
-            raise parameter_error(
-                "precision",
-                self.precision,
-                ["auto", "float32", "bfloat16", "float64"],
-                "Gradients are too small for float16.",
-            )
-        if self.verbose not in (0, 1):
-            raise parameter_error("verbose", self.verbose, "0 or 1")
 
     def _resolved_lr(self, encoder: FrozenEncoder) -> float:
         """Return the learning rate; see docs/decisions/0007-defaults.md for that of "auto"."""
@@ -246,7 +260,7 @@ class BertFineTuneBase(BaseEstimator):
 
     def _validation(
         self, X_val: Any, y_val: Any, sample_weight_val: Any, targets: Targets
-    ) -> _Samples | None:
+    ) -> Samples | None:
         if (X_val is None) != (y_val is None):
             given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
             raise ValueError(f"{given} was passed without {missing}. Pass both, or neither.")
@@ -255,11 +269,9 @@ class BertFineTuneBase(BaseEstimator):
         texts = check_texts(X_val)
         y = self._encode_validation_targets(y_val, len(texts), targets)
         weights = check_sample_weight("sample_weight_val", sample_weight_val, len(texts))
-        return _Samples(texts, y, weights)
+        return Samples(texts, y, weights)
 
-    def _hold_out(
-        self, samples: _Samples, targets: Targets, seed: int
-    ) -> tuple[_Samples, _Samples]:
+    def _hold_out(self, samples: Samples, targets: Targets, seed: int) -> tuple[Samples, Samples]:
         """Split validation data off, in the proportions of the classes."""
         rows = np.arange(len(samples.texts))
         try:
@@ -289,7 +301,7 @@ class BertFineTuneBase(BaseEstimator):
         else:
             head = build_head(
                 len(poolings) * encoder.checkpoint.hidden_size,
-                _check_sizes(self.hidden_layer_sizes),
+                head_sizes(self.hidden_layer_sizes),
                 targets.n_outputs,
                 self.activation,
                 self.dropout,
@@ -314,8 +326,9 @@ class BertFineTuneBase(BaseEstimator):
         module: FineTuneModule,
         encoder: FrozenEncoder,
         freezing: Freezing,
-        samples: _Samples,
-        validation: _Samples | None,
+        samples: Samples,
+        validation: Samples | None,
+        targets: Targets,
         seed: int,
         fitted: dict[str, Any],
     ) -> None:
@@ -340,14 +353,15 @@ class BertFineTuneBase(BaseEstimator):
         if self.gradual_unfreezing:
             checkpoint = encoder.checkpoint
             callbacks.append(GradualUnfreezing(checkpoint.parameter_places, checkpoint.n_layers))
-        net = self._make_net(module, encoder, callbacks, fitted["lr_"], seed)
+        net = self._make_net(module, encoder, targets, callbacks, fitted["lr_"], seed)
         try:
             net.train(train, held_out)
         except TrainingDivergedError as error:
-            epoch = best.epoch
-            if epoch:
+            trained = bool(history.rows) and history.rows[-1]["epoch"] > 0
+            if trained:
                 best.restore(net)
                 self._set_fitted(net, history, fitted)
+            epoch = best.epoch if trained else None
             raise _diverged(error, epoch, fitted["lr_"], self.head_lr) from error
         finally:
             for callback in callbacks:
@@ -360,12 +374,14 @@ class BertFineTuneBase(BaseEstimator):
         self,
         module: FineTuneModule,
         encoder: FrozenEncoder,
+        targets: Targets,
         callbacks: list[Any],
         lr: float,
         seed: int,
     ) -> Any:
         return self._net(
             module,
+            targets,
             max_epochs=self.max_epochs,
             batch_size=self.batch_size,
             schedule=self.lr_schedule,
@@ -426,19 +442,6 @@ class BertFineTuneBase(BaseEstimator):
         return tags
 
 
-def _check_sizes(sizes: Any) -> tuple[int, ...]:
-    """Return the sizes of a head's hidden layers."""
-    if np.ndim(sizes) == 0:
-        sizes = (sizes,)
-    accepted = "a tuple of integers of at least 1, such as (128, 64), or () for a linear head"
-    if not isinstance(sizes, (tuple, list, np.ndarray)):
-        raise parameter_error("hidden_layer_sizes", sizes, accepted)
-    for size in sizes:
-        if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
-            raise parameter_error("hidden_layer_sizes", sizes, accepted)
-    return tuple(int(size) for size in sizes)
-
-
 def _warn_cut(n_cut: int, n_texts: int, max_length: int) -> None:
     warnings.warn(
         f"{n_cut:,} of {n_texts:,} texts are longer than {max_length} tokens and were cut there. "
@@ -453,7 +456,7 @@ def _diverged(
 ) -> TrainingDivergedError:
     kept = (
         f"The estimator is fitted with the weights of epoch {epoch}, the best so far."
-        if epoch
+        if epoch is not None
         else "That was in the first epoch, so there are no weights worth keeping."
     )
     return TrainingDivergedError(

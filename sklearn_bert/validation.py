@@ -23,6 +23,7 @@ __all__ = [
     "check_number",
     "check_sample_weight",
     "check_texts",
+    "is_missing",
     "one_or_list",
 ]
 
@@ -101,7 +102,7 @@ def check_number(
 
 def check_no_missing(name: str, values: Any) -> None:
     """Raise if some of the labels in `values` are None or NaN."""
-    missing = [i for i, value in enumerate(values) if _is_missing(value)]
+    missing = [i for i, value in enumerate(values) if is_missing(value)]
     if missing:
         raise ValueError(
             f"{name} has {len(missing)} missing value(s) (None or NaN), the first at position(s) "
@@ -208,7 +209,7 @@ def _strings(column: list[Any]) -> list[str]:
     """Return the column as plain strings, or raise for what is missing or is no string."""
     if set(map(type, column)) == {str}:
         return column
-    missing = [i for i, item in enumerate(column) if _is_missing(item)]
+    missing = [i for i, item in enumerate(column) if is_missing(item)]
     if missing:
         raise ValueError(
             f"X has {len(missing)} missing value(s), the first at position(s) "
@@ -225,7 +226,8 @@ def _strings(column: list[Any]) -> list[str]:
     return [str(item) for item in column]
 
 
-def _is_missing(item: Any) -> bool:
+def is_missing(item: Any) -> bool:
+    """Say whether an item is None, NaN or what pandas has for these."""
     if item is None or type(item).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(item, (float, np.floating)) and bool(np.isnan(item))

@@ -168,9 +168,33 @@ class TestPairs:
         ]:
             np.testing.assert_array_equal(featurizer().transform(X), expected)
 
+    def test_separate_halves_are_joined_with_difference_and_product(self, featurizer, reference):
+        separate = featurizer(pairs="separate")
+        vectors = separate.transform(PAIRS)
+        u, v = (reference().vectors([pair[side] for pair in PAIRS], "mean") for side in (0, 1))
+        np.testing.assert_allclose(vectors, np.hstack([u, v, np.abs(u - v), u * v]), **CLOSE)
+        names = separate.get_feature_names_out()
+        assert len(names) == vectors.shape[1] == 4 * HIDDEN
+        assert [names[0], names[-1]] == ["first_mean_0", f"product_mean_{HIDDEN - 1}"]
+        unit = featurizer(pairs="separate", normalize=True).transform(PAIRS)
+        np.testing.assert_allclose(np.linalg.norm(unit[:, :HIDDEN], axis=1), 1, rtol=1e-5)
+
+    def test_halves_that_recur_are_encoded_once(self, featurizer):
+        before = work.counted()
+        featurizer(pairs="separate").transform([("a", "b"), ("b", "a"), ("a", "c"), ("c", "b")])
+        assert (work.counted() - before).texts == 3
+
+    def test_separate_halves_may_be_long_and_need_pairs(self, featurizer):
+        separate = featurizer(pairs="separate", long_text="chunk", max_length=20)
+        assert separate.transform([(LONG, "good")]).shape == (1, 4 * HIDDEN)
+        with pytest.raises(ValueError, match=r"pairs='separate' can't be used.*'joint' for single"):
+            separate.fit(TEXTS)
+        with pytest.raises(ValueError, match="pairs='apart' can't be used"):
+            featurizer(pairs="apart").fit(PAIRS)
+
     def test_chunks_of_pairs_are_an_error(self, featurizer):
         estimator = featurizer(long_text="chunk")
-        message = "long_text='chunk' can't be used. Accepted: 'truncate' for text pairs. X has pair"
+        message = "long_text='chunk' can't be used. Accepted: 'truncate' for text pairs.*X has pair"
         for use in (estimator.fit, estimator.transform):
             with pytest.raises(ValueError, match=message):
                 use(PAIRS)

@@ -13,6 +13,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from sklearn_bert.encoder.dropout import dropout as drop
+
 __all__ = ["CPU_ATTENTION", "register_cpu_attention"]
 
 CPU_ATTENTION = "sklearn_bert_cpu"
@@ -74,6 +76,6 @@ def cpu_attention(
         scores = scores.add_(attention_mask)
     weights = torch.softmax(scores, dim=-1).to(value.dtype)
     if dropout:
-        weights = torch.nn.functional.dropout(weights, dropout)
+        weights = drop(weights, dropout)
     attended = torch.bmm(weights.view(batch * heads, length, length), value.reshape(flat))
     return attended.view(batch, heads, length, size).transpose(1, 2).contiguous(), None

@@ -25,6 +25,7 @@ from transformers import logging as transformers_logging
 from sklearn_bert.encoder import work
 from sklearn_bert.encoder.attention import CPU_ATTENTION, register_cpu_attention
 from sklearn_bert.encoder.depth import LowerPart, parameter_places
+from sklearn_bert.encoder.dropout import use_cpu_dropout
 from sklearn_bert.encoder.execution import PRECISIONS
 from sklearn_bert.encoder.linear import use_onednn
 from sklearn_bert.encoder.sources import find_model_folder, weight_files
@@ -151,6 +152,7 @@ class Checkpoint:
         model.to(self.device)
         if self.device.type == "cpu":
             _tune_for_cpu(model, self.precision)
+            use_cpu_dropout(model)
         return model
 
     def text_tokenizer(self, max_length: int, long_text: str) -> TextTokenizer:

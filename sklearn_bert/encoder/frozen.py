@@ -96,7 +96,7 @@ class FrozenEncoder(FrozenSettings):
         kept = self.kept_states()
         found = kept.read([keys[row] for row in rows], depth) if kept else [None] * len(rows)
         missing = np.flatnonzero([states is None for states in found])
-        length = padded_length(int(n_tokens.max()), self.max_length)
+        length = padded_length(int(n_tokens.max()), self.max_length, coarse=True)
         if kept and len(missing) < len(rows):
             empty = np.zeros((0, self.checkpoint.state_bytes), np.uint8)
             padded = kept.pad([empty if states is None else states for states in found], length)

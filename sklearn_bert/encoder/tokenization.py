@@ -33,7 +33,10 @@ LONG_TEXT = ("truncate", "chunk")
 _PORTION_TEXTS = 2048
 _PORTION_CHARACTERS = 1_000_000
 _OVERLAP_SHARE = 4
+# Lengths are padded so that this many leading bits differ: in training, whose batches are small and
+# of many shapes, fewer.
 _LENGTH_BITS = 5
+_COARSE_LENGTH_BITS = 3
 _ROWS = 64
 
 
@@ -177,11 +180,11 @@ class TextTokenizer:
         longest = padded_length(int(lengths[start]), self._max_length)
         return min(len(lengths), start + batch_size(longest, budget))
 
-    def batch(self, windows: Windows, chosen: np.ndarray) -> Batch:
-        """Pad the chosen windows to one length."""
+    def batch(self, windows: Windows, chosen: np.ndarray, coarse: bool = False) -> Batch:
+        """Pad the chosen windows to one length; see `padded_length`."""
         ids = [windows.ids[i] for i in chosen]
         lengths = np.array([len(row) for row in ids])
-        positions = np.arange(padded_length(int(lengths.max()), self._max_length))
+        positions = np.arange(padded_length(int(lengths.max()), self._max_length, coarse))
         present = positions < lengths[:, None]
         spans = windows.counted[chosen]
         counted = (positions >= spans[:, :1]) & (positions < spans[:, 1:])
@@ -226,13 +229,14 @@ def portions(order: np.ndarray, sizes: np.ndarray) -> Iterator[np.ndarray]:
         start += len(part)
 
 
-def padded_length(length: int, limit: int) -> int:
+def padded_length(length: int, limit: int, coarse: bool = False) -> int:
     """Return the length to pad to: a little more than `length`, so that few lengths occur.
 
-    The step grows with the length and adds a few per cent at most. A new shape is not free: on a
-    CPU the library that multiplies matrices first makes a kernel for it.
+    The step grows with the length and adds a few per cent at most, or some more if `coarse`. A new
+    shape is not free: on a CPU the library that multiplies matrices first makes a kernel for it.
     """
-    step = 1 << max(0, (length - 1).bit_length() - _LENGTH_BITS)
+    bits = _COARSE_LENGTH_BITS if coarse else _LENGTH_BITS
+    step = 1 << max(0, (length - 1).bit_length() - bits)
     return min(limit, -(-length // step) * step)
 
 

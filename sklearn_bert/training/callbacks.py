@@ -112,7 +112,8 @@ class BestWeights(OwnCallback):
         if self._best is None or value > self._best:
             self._best, self.epoch = value, int(row["epoch"])
             self._weights = [
-                parameter.detach().clone() for parameter in net.module_.trained_parameters()
+                parameter.detach().to("cpu", copy=True)
+                for parameter in net.module_.trained_parameters()
             ]
 
 

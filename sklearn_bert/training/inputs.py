@@ -48,7 +48,7 @@ class TokenInputs(Inputs):
 
     def batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
         """Return token ids, and what goes with them."""
-        return self._tokenizer.batch(self._windows, rows).inputs
+        return self._tokenizer.batch(self._windows, rows, coarse=True).inputs
 
 
 class StateInputs(Inputs):

@@ -1,4 +1,4 @@
-"""The skorch net that trains: accumulation, schedule, weights of samples, and stopping.
+"""The skorch nets that train: accumulation, schedule, weights of samples, and stopping.
 
 Its traps are dealt with here: no data is held out unless asked, an exception in a callback that
 means "stop" is told apart from Ctrl-C, and a loss that is no number ends the training.
@@ -8,46 +8,26 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from skorch import NeuralNetClassifier
+from sklearn.metrics import r2_score
+from skorch import NeuralNetClassifier, NeuralNetRegressor
+from skorch.callbacks import EpochScoring
 from skorch.helper import predefined_split
 from skorch.utils import TeeGenerator, to_numpy
-from torch import nn
+from torch import nn, softmax
 from torch.optim import Optimizer
 
 from sklearn_bert.errors import TrainingDivergedError
 from sklearn_bert.training.batches import Batches, LabelledTexts
+from sklearn_bert.training.losses import MISSING_TARGET
 from sklearn_bert.training.module import FineTuneModule
 from sklearn_bert.training.schedule import scheduler
 
-__all__ = ["ClassifierNet", "SampleLoss"]
-
-
-class SampleLoss(nn.Module):
-    """Cross-entropy, averaged over samples with their weights.
-
-    Parameters
-    ----------
-    label_smoothing : float, default=0.0
-        Share of a target that goes to all classes alike.
-    """
-
-    def __init__(self, label_smoothing: float = 0.0) -> None:
-        super().__init__()
-        self.label_smoothing = label_smoothing
-
-    def forward(
-        self, logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Return the loss; weights have a mean of one over the training data."""
-        losses = nn.functional.cross_entropy(
-            logits, targets, reduction="none", label_smoothing=self.label_smoothing
-        )
-        return (losses if weights is None else losses * weights).mean()
+__all__ = ["ClassifierNet", "FineTuning", "LabelSetNet", "RegressorNet", "TasksNet"]
 
 
 class _Interrupted(BaseException):
@@ -228,6 +208,80 @@ class ClassifierNet(FineTuning, NeuralNetClassifier):
 
     score_name = "valid_acc"
 
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class, for scores that skorch's callbacks compute."""
+        return softmax(self.forward(X).float(), dim=-1).numpy()
+
+    def classes_of(self, outputs: np.ndarray) -> np.ndarray:
+        """Return the predicted targets."""
+        return outputs.argmax(axis=1)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the predicted targets, for scores that skorch's callbacks compute."""
+        return self.classes_of(to_numpy(self.forward(X)))
+
     def score_outputs(self, outputs: np.ndarray, targets: np.ndarray) -> float:
-        """Return the accuracy, as skorch does after each epoch."""
-        return float((outputs.argmax(axis=1) == targets).mean())
+        """Return the accuracy, as after each epoch: a sample counts if all of it is right."""
+        right = self.classes_of(outputs) == targets
+        return float(right.reshape(len(targets), -1).all(axis=1).mean())
+
+
+class LabelSetNet(ClassifierNet):
+    """Trains on indicators, one output a label."""
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each label."""
+        return self.forward(X).float().sigmoid().numpy()
+
+    def classes_of(self, outputs: np.ndarray) -> np.ndarray:
+        """Return indicators."""
+        return (outputs > 0).astype(np.int64)
+
+
+class TasksNet(ClassifierNet):
+    """Trains on class numbers of several tasks, whose outputs lie side by side.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Classes of each task.
+    """
+
+    def __init__(self, *args: Any, sizes: Sequence[int] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sizes = sizes
+
+    def classes_of(self, outputs: np.ndarray) -> np.ndarray:
+        """Return a class number for each task."""
+        tasks = np.split(outputs, np.cumsum(self.sizes)[:-1], axis=1)
+        return np.column_stack([of_task.argmax(axis=1) for of_task in tasks])
+
+    def score_outputs(self, outputs: np.ndarray, targets: np.ndarray) -> float:
+        """Return the share of labels that are right, of those that are there."""
+        there = targets != MISSING_TARGET
+        return float((self.classes_of(outputs) == targets)[there].mean())
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Any]]:
+        others = [named for named in super()._default_callbacks if named[0] != self.score_name]
+        scoring = EpochScoring(_score_of_tasks, name=self.score_name, lower_is_better=False)
+        return [*others, (self.score_name, scoring)]
+
+
+def _score_of_tasks(net: TasksNet, X: Any, y: Any) -> float:
+    return net.score_outputs(to_numpy(net.forward(X)), to_numpy(y))
+
+
+class RegressorNet(FineTuning, NeuralNetRegressor):
+    """Trains on scaled targets, one column an output."""
+
+    score_name = "valid_r2"
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Any]]:
+        r2 = EpochScoring("r2", name=self.score_name, lower_is_better=False)
+        return [*super()._default_callbacks, (self.score_name, r2)]
+
+    def score_outputs(self, outputs: np.ndarray, targets: np.ndarray) -> float:
+        """Return the coefficient of determination, as skorch does after each epoch."""
+        return float(r2_score(targets, outputs))

@@ -135,3 +135,10 @@ def test_any_rows_of_all_windows_make_a_batch():
     mask = batch.inputs["attention_mask"]
     np.testing.assert_array_equal(mask[:, :length], expected["attention_mask"])
     assert not mask[:, length:].any()
+
+
+@pytest.mark.parametrize("length", range(1, 200))
+def test_coarse_lengths_are_few_and_waste_little(length):
+    padded = padded_length(length, 150, coarse=True)
+    assert min(length, 150) <= padded <= min(150, max(length, 1.25 * length))
+    assert len({padded_length(n, 512, coarse=True) for n in range(1, 65)}) == 20

@@ -13,8 +13,9 @@ from sklearn_bert.encoder.frozen import FrozenEncoder
 from sklearn_bert.store import MemoryStore
 from sklearn_bert.training.batches import LabelledTexts
 from sklearn_bert.training.inputs import make_inputs
+from sklearn_bert.training.losses import CrossEntropy
 from sklearn_bert.training.module import FineTuneModule, build_head
-from sklearn_bert.training.net import ClassifierNet, SampleLoss
+from sklearn_bert.training.net import ClassifierNet
 from sklearn_bert.training.optimizer import MakeOptimizer
 from tests.models import HIDDEN
 
@@ -105,7 +106,7 @@ def net_of(module_of, encoder_of) -> Callable[..., tuple[ClassifierNet, Labelled
         places = encoder.checkpoint.parameter_places
         made = ClassifierNet(
             module,
-            criterion=SampleLoss,
+            criterion=CrossEntropy,
             criterion__label_smoothing=label_smoothing,
             classes=np.arange(2),
             make_optimizer=MakeOptimizer(places, 4, **(rates | (optimizer or {}))),

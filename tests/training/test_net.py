@@ -10,7 +10,6 @@ from sklearn_bert import BertFineTuneClassifier
 from sklearn_bert.errors import TrainingDivergedError
 from sklearn_bert.training.batches import LabelledTexts
 from sklearn_bert.training.inputs import StateInputs
-from sklearn_bert.training.net import SampleLoss
 
 TRAIN = [
     f"{text} {n}" for n in range(3) for text in ("the film is good", "a bad story", "dull", "")
@@ -163,22 +162,6 @@ def test_loss_and_score_of_an_evaluation(net_of):
     assert score == (logits.argmax(1) == dataset.y).double().mean().item()
     assert net.history[-1]["valid_loss"] == pytest.approx(loss, rel=1e-5)
     assert net.history[-1]["valid_acc"] == score
-
-
-def test_weights_of_samples_weigh_losses():
-    logits, targets = torch.randn(5, 3), torch.tensor([0, 2, 1, 1, 0])
-    weights = torch.tensor([2.0, 0.0, 1.0, 1.5, 0.5])
-    each = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
-    loss = SampleLoss()
-    torch.testing.assert_close(loss(logits, targets), each.mean())
-    torch.testing.assert_close(loss(logits, targets, torch.ones(5)), each.mean())
-    torch.testing.assert_close(loss(logits, targets, weights), (each * weights).mean())
-
-
-def test_smoothed_labels():
-    logits, targets = torch.randn(5, 3), torch.tensor([0, 2, 1, 1, 0])
-    expected = torch.nn.functional.cross_entropy(logits, targets, label_smoothing=0.2)
-    torch.testing.assert_close(SampleLoss(0.2)(logits, targets), expected)
 
 
 def test_a_sample_that_weighs_nothing_teaches_nothing(net_of):

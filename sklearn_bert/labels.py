@@ -1,0 +1,298 @@
+"""Labels of every kind: one for each text, a set of them, or one for each of several tasks.
+
+Each kind says how labels become targets, which net trains on them, and what its outputs mean.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, softmax
+from sklearn.utils import column_or_1d
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+from sklearn_bert.errors import parameter_error
+from sklearn_bert.training.losses import (
+    MISSING_TARGET,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    TaskCrossEntropy,
+)
+from sklearn_bert.training.net import ClassifierNet, FineTuning, LabelSetNet, TasksNet
+from sklearn_bert.validation import check_no_missing, is_missing
+
+__all__ = ["Labels", "as_labels", "learn_labels"]
+
+
+class Labels(ABC):
+    """Labels of one kind, as learnt from y.
+
+    Attributes
+    ----------
+    classes : ndarray or list of ndarray
+        The labels, as `classes_` has them.
+    n_outputs : int
+        Outputs that the head needs.
+    """
+
+    classes: Any
+    n_outputs: int
+
+    @abstractmethod
+    def encode(self, name: str, y: Any) -> np.ndarray:
+        """Return the targets of `y`; the parameter is called `name` in errors."""
+
+    @abstractmethod
+    def net(self, module: Any, label_smoothing: float, **settings: Any) -> FineTuning:
+        """Return a net that trains on such targets."""
+
+    @abstractmethod
+    def probabilities(self, outputs: np.ndarray) -> Any:
+        """Return what `predict_proba` returns."""
+
+    @abstractmethod
+    def predict(self, outputs: np.ndarray) -> np.ndarray:
+        """Return labels, as y has them."""
+
+    def decisions(self, outputs: np.ndarray) -> np.ndarray:
+        """Return what `decision_function` returns."""
+        return outputs
+
+    def strata(self, targets: np.ndarray) -> np.ndarray | None:
+        """Return what a hold-out keeps the proportions of."""
+        return None
+
+    def weights(self, class_weight: Any, targets: np.ndarray) -> np.ndarray | None:
+        """Return the weight of each training sample that its class gives it."""
+        if class_weight is not None:
+            remedy = "With several labels for a text pass sample_weight to fit."
+            raise parameter_error("class_weight", class_weight, "None", remedy)
+        return None
+
+
+@dataclass(frozen=True)
+class OneLabel(Labels):
+    """One label for each text."""
+
+    classes: np.ndarray
+
+    @property
+    def n_outputs(self) -> int:  # type: ignore[override]
+        """One for each class."""
+        return len(self.classes)
+
+    def encode(self, name: str, y: Any) -> np.ndarray:
+        """Return class numbers."""
+        _check_columns(name, y, 1)
+        unseen = np.unique(y[~np.isin(y, self.classes)])
+        if len(unseen):
+            raise ValueError(
+                f"{name} has classes that the model does not know: {unseen.tolist()}. Known are "
+                f"{self.classes.tolist()}. Drop these rows, or add such to X and y (without "
+                f"warm_start)."
+            )
+        return np.searchsorted(self.classes, y).astype(np.int64)
+
+    def net(self, module: Any, label_smoothing: float, **settings: Any) -> FineTuning:
+        """Return a net with one softmax."""
+        return ClassifierNet(
+            module,
+            criterion=CrossEntropy,
+            criterion__label_smoothing=label_smoothing,
+            classes=np.arange(self.n_outputs),
+            **settings,
+        )
+
+    def probabilities(self, outputs: np.ndarray) -> np.ndarray:
+        """Return an array of shape (n_samples, n_classes)."""
+        return softmax(outputs, axis=1)
+
+    def predict(self, outputs: np.ndarray) -> np.ndarray:
+        """Return the most probable class."""
+        return self.classes[outputs.argmax(axis=1)]
+
+    def decisions(self, outputs: np.ndarray) -> np.ndarray:
+        """Return logits; with two classes the log-odds of the second."""
+        return outputs[:, 1] - outputs[:, 0] if self.n_outputs == 2 else outputs
+
+    def strata(self, targets: np.ndarray) -> np.ndarray:
+        """Return the classes themselves."""
+        return targets
+
+    def weights(self, class_weight: Any, targets: np.ndarray) -> np.ndarray | None:
+        """Return the weight of each sample by its class."""
+        if class_weight is None:
+            return None
+        of_class = np.zeros(self.n_outputs)
+        if isinstance(class_weight, str) and class_weight == "balanced":
+            present = np.unique(targets)
+            of_class[present] = compute_class_weight("balanced", classes=present, y=targets)
+            return of_class[targets]
+        known = self.classes.tolist()
+        if isinstance(class_weight, dict) and set(class_weight) <= set(known):
+            of_class = np.array([class_weight.get(label, 1.0) for label in known], dtype=float)
+            if (of_class >= 0).all() and np.isfinite(of_class).all():
+                return of_class[targets]
+        raise parameter_error(
+            "class_weight",
+            class_weight,
+            "None, 'balanced', or a dict from labels of y to numbers of at least 0",
+            f"The classes of y are {known}.",
+        )
+
+
+@dataclass(frozen=True)
+class LabelSet(Labels):
+    """Any number of labels for each text: y is an indicator matrix."""
+
+    n_outputs: int
+
+    @property
+    def classes(self) -> np.ndarray:
+        """The columns, as scikit-learn numbers them."""
+        return np.arange(self.n_outputs)
+
+    def encode(self, name: str, y: Any) -> np.ndarray:
+        """Return the indicators as floats."""
+        _check_columns(name, y, self.n_outputs)
+        return y.astype(np.float32)
+
+    def net(self, module: Any, label_smoothing: float, **settings: Any) -> FineTuning:
+        """Return a net with a sigmoid for each label."""
+        return LabelSetNet(
+            module,
+            criterion=BinaryCrossEntropy,
+            criterion__label_smoothing=label_smoothing,
+            classes=self.classes,
+            **settings,
+        )
+
+    def probabilities(self, outputs: np.ndarray) -> np.ndarray:
+        """Return an array of shape (n_samples, n_labels)."""
+        return expit(outputs)
+
+    def predict(self, outputs: np.ndarray) -> np.ndarray:
+        """Return an indicator matrix."""
+        return (outputs > 0).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Tasks(Labels):
+    """One label for each of several tasks; labels that are missing are left out of the loss."""
+
+    classes: list[np.ndarray]
+
+    @property
+    def n_outputs(self) -> int:  # type: ignore[override]
+        """All classes of all tasks."""
+        return sum(self.sizes)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Classes of each task."""
+        return [len(classes) for classes in self.classes]
+
+    def encode(self, name: str, y: Any) -> np.ndarray:
+        """Return class numbers, and a number of its own for what is missing."""
+        _check_columns(name, y, len(self.classes))
+        targets = np.full(y.shape, MISSING_TARGET, dtype=np.int64)
+        for task, classes in enumerate(self.classes):
+            present = np.array([not is_missing(label) for label in y[:, task]])
+            of_task = np.array(y[present, task].tolist())
+            targets[present, task] = OneLabel(classes).encode(f"{name}[:, {task}]", of_task)
+        return targets
+
+    def net(self, module: Any, label_smoothing: float, **settings: Any) -> FineTuning:
+        """Return a net with a softmax for each task."""
+        return TasksNet(
+            module,
+            criterion=TaskCrossEntropy,
+            criterion__sizes=self.sizes,
+            criterion__label_smoothing=label_smoothing,
+            sizes=self.sizes,
+            classes=np.arange(max(self.sizes)),
+            **settings,
+        )
+
+    def probabilities(self, outputs: np.ndarray) -> list[np.ndarray]:
+        """Return an array of shape (n_samples, n_classes) for each task, in a list."""
+        return [softmax(of_task, axis=1) for of_task in self._split(outputs)]
+
+    def predict(self, outputs: np.ndarray) -> np.ndarray:
+        """Return an array of shape (n_samples, n_tasks)."""
+        columns = [
+            classes[of_task.argmax(axis=1)]
+            for classes, of_task in zip(self.classes, self._split(outputs), strict=True)
+        ]
+        kinds = {column.dtype.kind for column in columns}
+        dtype = columns[0].dtype if len(kinds) == 1 and kinds != {"U"} else object
+        return np.column_stack([column.astype(dtype) for column in columns])
+
+    def decisions(self, outputs: np.ndarray) -> Any:
+        """Return the logits of each task, in a list."""
+        return self._split(outputs)
+
+    def _split(self, outputs: np.ndarray) -> list[np.ndarray]:
+        return np.split(outputs, np.cumsum(self.sizes)[:-1], axis=1)
+
+
+def learn_labels(y: Any) -> Labels:
+    """Return the labels that an array from `as_labels` has.
+
+    Raises
+    ------
+    ValueError
+        If there is only one class where there have to be two.
+    """
+    if y.ndim == 1:
+        return OneLabel(_classes("y", y))
+    if y.dtype.kind in "biuf" and set(np.unique(y).tolist()) <= {0, 1}:
+        return LabelSet(y.shape[1])
+    columns = []
+    for task in range(y.shape[1]):
+        present = [label for label in y[:, task] if not is_missing(label)]
+        columns.append(_classes(f"y[:, {task}]", np.array(present)))
+    return Tasks(columns)
+
+
+def as_labels(name: str, y: Any, n_samples: int) -> np.ndarray:
+    """Return labels as an array of one or two dimensions, or raise for what is none."""
+    if y is None:
+        raise ValueError(f"{name} is None. This estimator requires {name} to be passed.")
+    array = y.toarray() if hasattr(y, "toarray") else np.asarray(y, dtype=_dtype_of(y))
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = column_or_1d(array, warn=True)
+    if array.ndim not in (1, 2) or len(array) != n_samples:
+        raise ValueError(
+            f"X{name[1:]} has {n_samples} texts and {name} has {len(y)} labels. Accepted: one "
+            f"label for each text, or one row of labels."
+        )
+    if array.ndim == 1:
+        check_no_missing(name, array)
+        type_of_target(array, input_name=name)
+        check_classification_targets(array)
+    return array
+
+
+def _dtype_of(y: Any) -> Any:
+    """Keep columns of different types as they are, and leave the rest to NumPy."""
+    dtypes = getattr(y, "dtypes", None)
+    return object if dtypes is not None and len(set(np.atleast_1d(dtypes).tolist())) > 1 else None
+
+
+def _check_columns(name: str, y: np.ndarray, expected: int) -> None:
+    found = 1 if y.ndim == 1 else y.shape[1]
+    if found != expected:
+        raise ValueError(f"{name} has {found} column(s). Accepted: {expected}, as the model knows.")
+
+
+def _classes(name: str, y: np.ndarray) -> np.ndarray:
+    classes = np.unique(y)
+    if len(classes) < 2:
+        found = f"one class, {classes.tolist()[0]!r}" if len(classes) else "no labels"
+        raise ValueError(f"{name} has {found}. Accepted: labels of at least 2 classes.")
+    return classes

@@ -1,0 +1,177 @@
+"""BertFineTuneRegressor: an encoder such as BERT fine-tuned to any depth, as a regressor."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from sklearn.base import RegressorMixin
+
+from sklearn_bert.finetuning import BertFineTuneBase, Samples, Targets
+from sklearn_bert.training.losses import SquaredError
+from sklearn_bert.training.module import FineTuneModule
+from sklearn_bert.training.net import RegressorNet
+from sklearn_bert.validation import check_no_missing
+
+__all__ = ["BertFineTuneRegressor"]
+
+
+class BertFineTuneRegressor(RegressorMixin, BertFineTuneBase):
+    """Fine-tune a pretrained encoder to predict numbers, with as much of it frozen as you like.
+
+    As :class:`BertFineTuneClassifier`, with a squared loss. Targets are scaled to a mean of 0 and
+    a standard deviation of 1 for training, each output by itself, and predictions scaled back.
+
+    Parameters
+    ----------
+    model, freeze, unfreeze, pooling, hidden_layer_sizes, activation, dropout, max_epochs, \
+batch_size, lr, head_lr, layer_lr_decay, weight_decay, lr_schedule, warmup, gradual_unfreezing, \
+max_grad_norm, gradient_accumulation, gradient_checkpointing, early_stopping, \
+validation_fraction, n_iter_no_change, max_length, device, precision, cache, callbacks, \
+warm_start, random_state, revision, verbose :
+        As in :class:`BertFineTuneClassifier`.
+
+    Attributes
+    ----------
+    target_mean_, target_scale_ : ndarray of shape (n_outputs,)
+        Mean and standard deviation of the targets that were trained on.
+    n_outputs_ : int
+        Number of targets.
+    history_ : list of dict
+        As in :class:`BertFineTuneClassifier`; losses are of scaled targets, ``valid_score`` is the
+        coefficient of determination.
+    net_ : skorch.NeuralNetRegressor
+        What was trained, on scaled targets.
+    lr_, depth_, n_trainable_parameters_, device_, precision_, max_length_ :
+        As in :class:`BertFineTuneClassifier`.
+
+    Examples
+    --------
+    >>> from sklearn_bert import BertFineTuneRegressor
+    >>> texts = ["What a wonderful film", "Dull from start to end", "I loved it", "Boring"]
+    >>> stars = [5.0, 1.0, 4.5, 1.5]
+    >>> regressor = BertFineTuneRegressor(freeze=-1, max_epochs=8, random_state=0)
+    >>> good, bad = regressor.fit(texts, stars).predict(["A lovely film", "So boring"])
+    >>> print(good > bad)
+    True
+    """
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> BertFineTuneRegressor:
+        """Train the head, and the layers that are not frozen.
+
+        Parameters
+        ----------
+        X : container of str of shape (n_samples,), or of text pairs of shape (n_samples, 2)
+            The texts.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Numbers.
+        sample_weight : array-like of shape (n_samples,), default=None
+            What each sample counts; only proportions matter.
+        X_val, y_val : as X and y, default=None
+            Validation data: scored before the first epoch and after each, and used for early
+            stopping.
+        sample_weight_val : array-like of shape (n_validation_samples,), default=None
+            What each validation sample counts in the loss.
+
+        Returns
+        -------
+        self : BertFineTuneRegressor
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or the data can't be used; the message says what is accepted.
+        ModelNotFoundError
+            If the model is in no place that could be reached.
+        TrainingDivergedError
+            If the loss became infinite or no number. The best weights so far are kept.
+        """
+        self._fit(X, y, sample_weight, X_val, y_val, sample_weight_val)
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the numbers predicted for each text.
+
+        Parameters
+        ----------
+        X : container of str of shape (n_samples,), or of text pairs of shape (n_samples, 2)
+            The texts.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            As `y` was.
+        """
+        predicted = self._outputs(X) * self.target_scale_ + self.target_mean_
+        return predicted.ravel() if self.flat_ else predicted
+
+    def _encode_targets(self, y: Any, n_samples: int) -> Targets:
+        numbers = _check_numbers("y", y, n_samples)
+        columns = numbers.reshape(n_samples, -1)
+        fitted = {"flat_": numbers.ndim == 1, "n_outputs_": columns.shape[1]}
+        if self.warm_start and hasattr(self, "net_") and self.n_outputs_ != columns.shape[1]:
+            raise ValueError(
+                f"warm_start=True can't go on with another number of outputs: fitted were "
+                f"{self.n_outputs_}, y has {columns.shape[1]}. Pass warm_start=False."
+            )
+        return Targets(columns, columns.shape[1], fitted)
+
+    def _encode_validation_targets(self, y: Any, n_samples: int, targets: Targets) -> np.ndarray:
+        columns = _check_numbers("y_val", y, n_samples).reshape(n_samples, -1)
+        if columns.shape[1] != targets.n_outputs:
+            raise ValueError(
+                f"y_val has {columns.shape[1]} outputs and y has {targets.n_outputs}. Accepted: as "
+                f"many as y has."
+            )
+        return columns
+
+    def _prepare(
+        self, samples: Samples, validation: Samples | None, targets: Targets
+    ) -> tuple[Samples, Samples | None, dict[str, Any]]:
+        if self.warm_start and hasattr(self, "net_"):
+            mean, scale = self.target_mean_, self.target_scale_
+        else:
+            mean, scale = samples.y.mean(axis=0), samples.y.std(axis=0)
+            scale = np.where(scale > 0, scale, 1.0)
+
+        def scaled(of: Samples) -> Samples:
+            return replace(of, y=((of.y - mean) / scale).astype(np.float32))
+
+        held_out = None if validation is None else scaled(validation)
+        learnt = {"target_mean_": mean, "target_scale_": scale}
+        return scaled(samples).weighted(None), held_out, learnt
+
+    def _net(self, module: FineTuneModule, targets: Targets, **settings: Any) -> RegressorNet:
+        return RegressorNet(module, criterion=SquaredError, **settings)
+
+
+def _check_numbers(name: str, y: Any, n_samples: int) -> np.ndarray:
+    """Return targets as floats, or raise for what is none."""
+    if y is None:
+        raise ValueError(f"{name} is None. This estimator requires {name} to be passed.")
+    try:
+        numbers = np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} has targets that are no numbers ({error}). Accepted: numbers of shape "
+            f"(n_samples,) or (n_samples, n_outputs). For labels use BertFineTuneClassifier."
+        ) from error
+    if numbers.ndim not in (1, 2) or len(numbers) != n_samples:
+        raise ValueError(
+            f"X{name[1:]} has {n_samples} texts and {name} has shape {numbers.shape}. Accepted: "
+            f"one row of numbers for each text."
+        )
+    check_no_missing(name, numbers.sum(axis=tuple(range(1, numbers.ndim))).tolist())
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{name} has infinite values. Accepted: finite numbers. Drop these rows.")
+    return numbers

@@ -1,0 +1,115 @@
+"""Losses: a mean over samples with their weights, which have a mean of one in the training data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+__all__ = [
+    "MISSING_TARGET",
+    "BinaryCrossEntropy",
+    "CrossEntropy",
+    "SquaredError",
+    "TaskCrossEntropy",
+]
+
+# The target of a missing label.
+MISSING_TARGET = -100
+
+
+class _SampleLoss(nn.Module):
+    """A loss with one value a sample, before they are averaged."""
+
+    def forward(
+        self, outputs: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the mean over samples of their losses times their weights."""
+        losses = self.of_samples(outputs, targets)
+        return (losses if weights is None else losses * weights).mean()
+
+    def of_samples(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the loss of each sample."""
+        raise NotImplementedError
+
+
+class CrossEntropy(_SampleLoss):
+    """Of one softmax.
+
+    Parameters
+    ----------
+    label_smoothing : float, default=0.0
+        Share of a target that goes to all classes alike.
+    """
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+
+    def of_samples(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the loss of each sample; 0 where the target is missing."""
+        return nn.functional.cross_entropy(
+            outputs,
+            targets,
+            reduction="none",
+            label_smoothing=self.label_smoothing,
+            ignore_index=MISSING_TARGET,
+        )
+
+
+class BinaryCrossEntropy(_SampleLoss):
+    """Of a sigmoid for each label, averaged over labels.
+
+    Parameters
+    ----------
+    label_smoothing : float, default=0.0
+        Share of a target that goes to both sides alike.
+    """
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+
+    def of_samples(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the loss of each sample."""
+        smooth = targets.to(outputs.dtype) * (1 - self.label_smoothing) + self.label_smoothing / 2
+        losses = nn.functional.binary_cross_entropy_with_logits(outputs, smooth, reduction="none")
+        return losses.mean(dim=1)
+
+
+class TaskCrossEntropy(CrossEntropy):
+    """Of a softmax for each task, averaged over the tasks whose label is there.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Classes of each task; their outputs lie side by side.
+    label_smoothing : float, default=0.0
+        Share of a target that goes to all classes of its task alike.
+    """
+
+    def __init__(self, sizes: Sequence[int], label_smoothing: float = 0.0) -> None:
+        super().__init__(label_smoothing)
+        self.sizes = list(sizes)
+
+    def of_samples(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the loss of each sample; 0 where all targets are missing."""
+        of_sample = super().of_samples
+        by_task = torch.stack(
+            [
+                of_sample(of_task, targets[:, task])
+                for task, of_task in enumerate(outputs.split(self.sizes, dim=1))
+            ],
+            dim=1,
+        )
+        n_present = (targets != MISSING_TARGET).sum(dim=1)
+        return by_task.sum(dim=1) / n_present.clamp_min(1)
+
+
+class SquaredError(_SampleLoss):
+    """Squared error, averaged over outputs."""
+
+    def of_samples(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the loss of each sample."""
+        return (outputs - targets.to(outputs.dtype)).square().mean(dim=1)

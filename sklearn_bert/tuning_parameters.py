@@ -1,0 +1,110 @@
+"""Which values the parameters of estimators that fine-tune can have.
+
+What depends on the model (`freeze`, `unfreeze`, `max_length`) or on the labels (`class_weight`) is
+checked where these are known.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from sklearn_bert.encoder.pooling import POOLINGS
+from sklearn_bert.errors import parameter_error
+from sklearn_bert.training.module import ACTIVATIONS
+from sklearn_bert.training.schedule import SCHEDULES
+from sklearn_bert.validation import check_choice, check_integer, check_number, one_or_list
+
+__all__ = ["check_tuning_parameters", "head_sizes"]
+
+_CHOICES: dict[str, Iterable[Any]] = {
+    "activation": ACTIVATIONS,
+    "lr_schedule": SCHEDULES,
+    "gradual_unfreezing": (True, False),
+    "gradient_checkpointing": (True, False),
+    "early_stopping": (True, False),
+    "warm_start": (True, False),
+}
+_COUNTS = ("max_epochs", "batch_size", "gradient_accumulation", "n_iter_no_change")
+# The least number above 0.
+_POSITIVE = math.ulp(0.0)
+# Lowest value, what it stays below, and how that is said.
+_RANGES = {
+    "dropout": (0.0, 1.0, "a number of at least 0 and below 1"),
+    "label_smoothing": (0.0, 1.0, "a number of at least 0 and below 1"),
+    "lr": (_POSITIVE, math.inf, "'auto', or a number above 0"),
+    "head_lr": (_POSITIVE, math.inf, "a number above 0"),
+    "layer_lr_decay": (_POSITIVE, math.inf, "a number above 0"),
+    "weight_decay": (0.0, math.inf, "a number of at least 0"),
+    "max_grad_norm": (_POSITIVE, math.inf, "a number above 0, or None for no clipping"),
+    "validation_fraction": (_POSITIVE, 1.0, "a number above 0 and below 1"),
+}
+# Values that are no numbers and mean something.
+_WORDS = {"lr": "auto", "max_grad_norm": None}
+
+
+def check_tuning_parameters(estimator: Any) -> None:
+    """Raise for the first parameter that can't be used.
+
+    Parameters
+    ----------
+    estimator : BertFineTuneBase
+        Has the parameters as attributes; those of other tasks may be missing.
+
+    Raises
+    ------
+    ValueError
+        With the parameter, its value, and what is accepted.
+    """
+    parameters = estimator.get_params(deep=False)
+    for pooling in one_or_list("pooling", parameters["pooling"]):
+        check_choice("pooling", pooling, POOLINGS)
+    for name, choices in _CHOICES.items():
+        check_choice(name, parameters[name], choices)
+    for name in _COUNTS:
+        check_integer(name, parameters[name], minimum=1, accepted="an integer of at least 1")
+    for name, (minimum, below, accepted) in _RANGES.items():
+        value = parameters.get(name, minimum)
+        if not _is_word(name, value):
+            check_number(name, value, minimum=minimum, below=below, accepted=accepted)
+    _check_warmup(parameters["warmup"])
+    head_sizes(parameters["hidden_layer_sizes"])
+    if parameters["precision"] == "float16":
+        raise parameter_error(
+            "precision",
+            "float16",
+            ["auto", "float32", "bfloat16", "float64"],
+            "Gradients are too small for float16.",
+        )
+    if parameters["verbose"] not in (0, 1):
+        raise parameter_error("verbose", parameters["verbose"], "0 or 1")
+
+
+def head_sizes(sizes: Any) -> tuple[int, ...]:
+    """Return the sizes of a head's hidden layers, of which one alone may be a number."""
+    listed = (sizes,) if np.ndim(sizes) == 0 else tuple(sizes)
+    if all(_is_count(size) for size in listed):
+        return tuple(int(size) for size in listed)
+    raise parameter_error(
+        "hidden_layer_sizes",
+        sizes,
+        "a tuple of integers of at least 1, such as (128, 64), or () for a linear head",
+    )
+
+
+def _is_word(name: str, value: Any) -> bool:
+    return name in _WORDS and type(value) is type(_WORDS[name]) and value == _WORDS[name]
+
+
+def _is_count(size: Any) -> bool:
+    return not isinstance(size, bool) and isinstance(size, Integral) and int(size) >= 1
+
+
+def _check_warmup(warmup: Any) -> None:
+    accepted = "a share of at least 0 and below 1, or a number of steps"
+    below = math.inf if isinstance(warmup, Integral) else 1.0
+    check_number("warmup", warmup, minimum=0, below=below, accepted=accepted)

@@ -1,0 +1,130 @@
+"""Labels of each kind: to targets and back, and through the classifier."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import csr_matrix
+from sklearn.model_selection import cross_val_predict
+
+from sklearn_bert import BertFineTuneClassifier
+from sklearn_bert.labels import LabelSet, OneLabel, Tasks, as_labels, learn_labels
+
+GOOD = ["the film is good", "a good story", "very good", "wonderful film", "good, very wonderful"]
+BAD = ["the film is bad", "a dull story", "very bad", "dull film", "bad, very dull was it"]
+X = [f"{text} {number}" for number in range(4) for text in GOOD + BAD]
+UP = np.array([any(word in text for word in ("good", "wonder")) for text in X])
+FILM = np.array(["film" in text for text in X])
+VERY = np.array(["very" in text for text in X])
+SETS = np.column_stack([UP, FILM, VERY]).astype(int)
+TASKS = np.empty((len(X), 2), dtype=object)
+TASKS[:, 0] = np.where(UP, "up", "down")
+TASKS[:, 1] = np.where(FILM, 3, np.where(VERY, 5, 9))
+
+
+@pytest.fixture
+def make(saved_model):
+    """Return a function that makes a quick exact classifier."""
+
+    def classifier(**parameters):
+        settings = {"model": saved_model("bert"), "precision": "float32", "batch_size": 8}
+        more = {"random_state": 0, "device": "cpu", "lr": 1e-3, "head_lr": 1e-2, "max_epochs": 30}
+        return BertFineTuneClassifier(**(settings | more | parameters))
+
+    return classifier
+
+
+@pytest.mark.parametrize(
+    ("y", "kind"),
+    [
+        (["a", "b"] * 3, OneLabel),
+        ([True, False] * 3, OneLabel),
+        (np.array([[3]] * 3 + [[4]] * 3), OneLabel),
+        (np.eye(6, 3), LabelSet),
+        (csr_matrix(np.eye(6, 3, dtype=int)), LabelSet),
+        (np.eye(6, 3, dtype=bool), LabelSet),
+        ([[0, 2], [1, 3]] * 3, Tasks),
+        ([["a", None], ["b", "x"], [None, "y"]] * 2, Tasks),
+        ([[0, np.nan], [1, 1], [0, 0]] * 2, Tasks),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:A column-vector y was passed")
+def test_the_kind_follows_from_y(y, kind):
+    assert type(learn_labels(as_labels("y", y, 6))) is kind
+
+
+def test_tasks_keep_their_own_classes_and_leave_out_what_is_missing():
+    frame = pd.DataFrame({"a": ["x", None, "y", "x"], "b": [2.0, 7.0, np.nan, 7.0]})
+    y = as_labels("y", frame, 4)
+    labels = learn_labels(y)
+    assert [classes.tolist() for classes in labels.classes] == [["x", "y"], [2.0, 7.0]]
+    assert labels.n_outputs == 4
+    assert labels.encode("y", y).tolist() == [[0, 0], [-100, 1], [1, -100], [0, 1]]
+    outputs = np.array([[1, 0, 0, 1], [0, 1, 1, 0]])
+    assert labels.predict(outputs).tolist() == [["x", 7.0], ["y", 2.0]]
+
+
+@pytest.mark.parametrize("freeze", ["all", -2, "none"])
+def test_sets_of_labels_are_learnt(freeze, make):
+    classifier = make(freeze=freeze).fit(X, SETS)
+    probabilities, predicted = classifier.predict_proba(X), classifier.predict(X)
+    assert probabilities.shape == predicted.shape == classifier.decision_function(X).shape
+    np.testing.assert_array_equal(predicted, probabilities > 0.5)
+    assert (predicted == SETS).mean() > (0.65 if freeze == "all" else 0.8)
+    assert classifier.classes_.tolist() == [0, 1, 2]
+    assert np.abs(probabilities.sum(axis=1) - 1).max() > 0.1
+    np.testing.assert_allclose(
+        pickle.loads(pickle.dumps(classifier)).predict_proba(X), probabilities, atol=1e-6
+    )
+
+
+def test_tasks_are_learnt_with_missing_labels(make):
+    y = TASKS.copy()
+    y[::5, 0] = None
+    y[2::5, 1] = np.nan
+    classifier = make(freeze=-2).fit(X, y)
+    first, second = classifier.predict_proba(X)
+    assert (first.shape, second.shape) == ((len(X), 2), (len(X), 3))
+    np.testing.assert_allclose(second.sum(axis=1), 1, rtol=1e-6)
+    assert [classes.tolist() for classes in classifier.classes_] == [["down", "up"], [3, 5, 9]]
+    predicted = classifier.predict(X)
+    assert (predicted == TASKS).mean() > 0.8
+    assert classifier.score(X, TASKS) == (predicted == TASKS).all(axis=1).mean()
+
+
+@pytest.mark.parametrize("y", [SETS, TASKS], ids=["sets", "tasks"])
+def test_several_labels_are_validated_and_stopped_early(y, make):
+    classifier = make(freeze=-1, max_epochs=6).fit(X, y, X_val=X[:20], y_val=y[:20])
+    rows = classifier.history_
+    assert rows[-1]["valid_loss"] < rows[0]["valid_loss"]
+    predicted = classifier.predict(X[:20])
+    right = predicted == y[:20]
+    expected = right.mean() if y is TASKS else right.all(axis=1).mean()
+    assert rows[-1]["valid_score"] == pytest.approx(expected)
+    stopped = make(freeze=-1, max_epochs=2, early_stopping=True).fit(X, y)
+    assert len(stopped.history_) == 3
+
+
+def test_sets_in_cross_val_predict(make):
+    found = cross_val_predict(make(freeze="all", max_epochs=1), X, SETS, cv=2)
+    assert found.shape == SETS.shape
+
+
+def test_bad_labels_are_named(make):
+    classifier = make(freeze="all", max_epochs=1)
+    with pytest.raises(ValueError, match=r"class_weight='balanced'.*sample_weight"):
+        classifier.set_params(class_weight="balanced").fit(X, SETS)
+    classifier.set_params(class_weight=None)
+    with pytest.raises(ValueError, match=r"y_val has 2 column\(s\). Accepted: 3"):
+        classifier.fit(X, SETS, X_val=X, y_val=SETS[:, :2])
+    with pytest.raises(ValueError, match=r"y_val has 3 column\(s\). Accepted: 2"):
+        classifier.fit(X, TASKS, X_val=X, y_val=np.column_stack([TASKS, TASKS[:, 0]]))
+    with pytest.raises(ValueError, match=r"y_val has 1 column\(s\). Accepted: 2"):
+        classifier.fit(X, TASKS, X_val=X, y_val=TASKS[:, 0])
+    one_class = np.column_stack([TASKS[:, 0], np.full(len(X), "same", dtype=object)])
+    with pytest.raises(ValueError, match=r"y\[:, 1\] has one class, 'same'"):
+        classifier.fit(X, one_class)
+    nothing = np.column_stack([TASKS[:, 0], np.full(len(X), None)])
+    with pytest.raises(ValueError, match=r"y\[:, 1\] has no labels"):
+        classifier.fit(X, nothing)

@@ -1,0 +1,115 @@
+"""The regressor: learning, scaling of targets, several outputs, bad targets."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.model_selection import GridSearchCV
+
+from sklearn_bert import BertFineTuneRegressor
+
+GOOD = ["the film is good", "a good story", "very good", "wonderful film", "good, very wonderful"]
+BAD = ["the film is bad", "a dull story", "very bad", "dull film", "bad, very dull was it"]
+X = [f"{text} {number}" for number in range(4) for text in GOOD + BAD]
+UP = np.array([any(word in text for word in ("good", "wonder")) for text in X])
+# Far from 0, and with a scale that no untrained head has.
+Y = np.where(UP, 1500.0, 900.0)
+
+
+@pytest.fixture
+def make(saved_model):
+    """Return a function that makes a quick exact regressor."""
+
+    def regressor(**parameters):
+        settings = {"model": saved_model("bert"), "precision": "float32", "batch_size": 8}
+        more = {"random_state": 0, "device": "cpu", "lr": 1e-3, "head_lr": 1e-2, "max_epochs": 20}
+        return BertFineTuneRegressor(**(settings | more | parameters))
+
+    return regressor
+
+
+@pytest.mark.parametrize("freeze", [-1, -2, "embeddings", "none"])
+def test_it_learns_at_every_depth(freeze, make):
+    regressor = make(freeze=freeze).fit(X, Y)
+    predicted = regressor.predict(X)
+    assert predicted.shape == (len(X),)
+    assert regressor.score(X, Y) > 0.5
+    assert regressor.target_mean_ == pytest.approx([1200])
+    assert regressor.target_scale_ == pytest.approx([300])
+
+
+def test_units_of_the_target_change_nothing(make):
+    plain = make(freeze=-1, max_epochs=3).fit(X, Y).predict(X)
+    other = make(freeze=-1, max_epochs=3).fit(X, 1e4 * Y - 7e6).predict(X)
+    np.testing.assert_allclose((other + 7e6) / 1e4, plain, rtol=1e-4)
+
+
+def test_several_outputs_each_with_its_scale(make):
+    y = np.column_stack([Y, -5 * Y + 2, np.full(len(X), 3.0)])
+    regressor = make(freeze=-2).fit(X, y)
+    predicted = regressor.predict(X)
+    assert predicted.shape == y.shape
+    assert regressor.n_outputs_ == 3
+    np.testing.assert_allclose(predicted[:, 2], 3, atol=0.5)
+    assert np.corrcoef(predicted[:, 0], predicted[:, 1])[0, 1] < -0.9
+    one_column = make(freeze="all", max_epochs=1).fit(X, Y[:, None])
+    assert one_column.predict(X).shape == (len(X), 1)
+
+
+def test_scaling_comes_from_what_is_trained_on(make):
+    y = np.where(np.arange(len(X)) == 3, 1e6, Y)
+    for seed in range(30):
+        regressor = make(freeze="all", max_epochs=1, early_stopping=True, random_state=seed)
+        if regressor.fit(X, y).target_scale_[0] < 1000:
+            break
+    else:
+        pytest.fail("the outlier was never held out")
+    assert regressor.target_mean_[0] < 2000
+
+
+def test_validation_scores_are_r2(make):
+    regressor = make(freeze=-1, max_epochs=4).fit(X, Y, X_val=X[:20], y_val=Y[:20])
+    rows = regressor.history_
+    assert [row["epoch"] for row in rows] == [0, 1, 2, 3, 4]
+    assert rows[-1]["valid_score"] == pytest.approx(regressor.score(X[:20], Y[:20]), abs=1e-4)
+    assert rows[-1]["valid_score"] > rows[0]["valid_score"]
+
+
+def test_sample_weights_count(make):
+    high = make(freeze="all", max_epochs=3).fit(X, Y, sample_weight=np.where(UP, 9.0, 1.0))
+    assert high.predict(X).mean() > make(freeze="all", max_epochs=3).fit(X, Y).predict(X).mean()
+
+
+def test_warm_start_keeps_the_scale(make):
+    regressor = make(freeze=-1, warm_start=True, max_epochs=2).fit(X, Y)
+    regressor.fit(X[:10], Y[:10] + 50)
+    assert regressor.target_mean_ == pytest.approx([1200])
+    with pytest.raises(ValueError, match="number of outputs"):
+        regressor.fit(X, np.column_stack([Y, Y]))
+
+
+def test_in_a_search_and_through_a_pickle(make):
+    search = GridSearchCV(make(max_epochs=1), {"freeze": ["all", -1]}, cv=2).fit(X, Y)
+    found = pickle.loads(pickle.dumps(search.best_estimator_)).predict(X)
+    np.testing.assert_allclose(found, search.predict(X), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (None, "y is None"),
+        (["a"] * len(X), "no numbers"),
+        (Y[:-1], r"40 texts and y has shape \(39,\)"),
+        (np.zeros((len(X), 2, 2)), "one row of numbers"),
+        (np.where(UP, np.nan, 1.0), "20 missing value"),
+        (np.where(UP, np.inf, 1.0), "infinite"),
+    ],
+)
+def test_bad_targets_are_named(y, message, make):
+    with pytest.raises(ValueError, match=message):
+        make().fit(X, y)
+
+
+def test_validation_targets_need_as_many_outputs(make):
+    with pytest.raises(ValueError, match="y_val has 2 outputs and y has 1"):
+        make().fit(X, Y, X_val=X, y_val=np.column_stack([Y, Y]))

@@ -1,0 +1,61 @@
+"""Losses against torch's own, with weights, smoothing and missing targets."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from sklearn_bert.training.losses import (
+    MISSING_TARGET,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    SquaredError,
+    TaskCrossEntropy,
+)
+
+
+def test_weights_of_samples_weigh_losses():
+    logits, targets = torch.randn(5, 3), torch.tensor([0, 2, 1, 1, 0])
+    weights = torch.tensor([2.0, 0.0, 1.0, 1.5, 0.5])
+    each = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+    loss = CrossEntropy()
+    torch.testing.assert_close(loss(logits, targets), each.mean())
+    torch.testing.assert_close(loss(logits, targets, torch.ones(5)), each.mean())
+    torch.testing.assert_close(loss(logits, targets, weights), (each * weights).mean())
+
+
+def test_smoothed_labels():
+    logits, targets = torch.randn(5, 3), torch.tensor([0, 2, 1, 1, 0])
+    expected = torch.nn.functional.cross_entropy(logits, targets, label_smoothing=0.2)
+    torch.testing.assert_close(CrossEntropy(0.2)(logits, targets), expected)
+
+
+def test_labels_in_sets_are_independent():
+    outputs, targets = torch.randn(6, 3), torch.randint(0, 2, (6, 3)).float()
+    expected = F.binary_cross_entropy_with_logits(outputs, targets)
+    torch.testing.assert_close(BinaryCrossEntropy()(outputs, targets), expected)
+    smooth = F.binary_cross_entropy_with_logits(outputs, targets * 0.8 + 0.1)
+    torch.testing.assert_close(BinaryCrossEntropy(0.2)(outputs, targets), smooth)
+
+
+def test_tasks_average_over_the_labels_that_are_there():
+    outputs = torch.randn(4, 5, requires_grad=True)
+    targets = torch.tensor([[0, 2], [1, MISSING_TARGET], [MISSING_TARGET, 1], [MISSING_TARGET] * 2])
+    first = F.cross_entropy(outputs[:, :2], targets[:, 0], reduction="none")
+    second = F.cross_entropy(outputs[:, 2:], targets[:, 1], reduction="none")
+    expected = ((first[0] + second[0]) / 2 + first[1] + second[2]) / 4
+    loss = TaskCrossEntropy(sizes=[2, 3])(outputs, targets)
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    assert not outputs.grad[1, 2:].any()
+    assert not outputs.grad[2, :2].any()
+    assert not outputs.grad[3].any()
+    assert outputs.grad[0].all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_squared_error(dtype):
+    outputs, targets = torch.randn(4, 2, dtype=dtype), torch.randn(4, 2)
+    weights = torch.tensor([0.0, 1.0, 2.0, 1.0], dtype=dtype)
+    each = (outputs - targets).square().mean(dim=1)
+    torch.testing.assert_close(SquaredError()(outputs, targets), each.mean())
+    torch.testing.assert_close(SquaredError()(outputs, targets, weights), (each * weights).mean())
