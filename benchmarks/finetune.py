@@ -7,6 +7,7 @@ fresh process.
 from __future__ import annotations
 
 import argparse
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -30,6 +31,7 @@ _EPOCHS = {"none": 3, "-1": 3, "all": 10}
 _QUICK_EPOCHS = {"none": 1, "-1": 1, "all": 2}
 _OURS, _OURS_FLOAT32 = "ours", "ours, float32"
 _TRAINER, _SKORCH = "transformers Trainer", "skorch + transformers"
+_ACCURACY_MARGIN = 0.005
 # How many times faster ours has to be.
 _BOUNDS = {
     _TRAINER: {"none": 2.5, "-1": 6, "all": 25},
@@ -47,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=list(_EPOCHS),
         help="the depths to measure (default all three)",
     )
+    parser.add_argument("--without-skorch", action="store_true", help="leave skorch's recipe out")
     parser.add_argument("--float32", action="store_true", help="measure ours in float32 too")
 
 
@@ -54,31 +57,41 @@ def run(report: Report, options: argparse.Namespace) -> None:
     """Measure, and fill the report."""
     n_rows = options.rows or (_QUICK_ROWS if options.quick else _ROWS)
     epochs = _QUICK_EPOCHS if options.quick else _EPOCHS
-    jobs = {
-        f"freeze={freeze}: {name}": Job(
-            function,
-            {
-                "freeze": freeze,
-                "epochs": epochs[freeze],
-                "n_rows": n_rows,
-                "n_test": _QUICK_TEST_ROWS if options.quick else None,
-                **settings,
-            },
-        )
-        for freeze in options.freeze
-        for name, (function, settings) in _competitors(options.float32).items()
+    competitors = _competitors(options.float32)
+    if options.without_skorch:
+        del competitors[_SKORCH]
+    report.runs = {
+        f"freeze={freeze}: {name}": [] for freeze in options.freeze for name in competitors
     }
-    report.runs = alternate(jobs, options.repeats)
+    for seed in range(options.repeats):
+        jobs = {
+            f"freeze={freeze}: {name}": Job(
+                function,
+                {
+                    "freeze": freeze,
+                    "epochs": epochs[freeze],
+                    "n_rows": n_rows,
+                    "n_test": _QUICK_TEST_ROWS if options.quick else None,
+                    "seed": seed,
+                    **settings,
+                },
+            )
+            for freeze in options.freeze
+            for name, (function, settings) in competitors.items()
+        }
+        for name, results in alternate(jobs, 1).items():
+            report.runs[name] += results
     for freeze in options.freeze:
         title = f"freeze={freeze}, {n_rows:,} rows, {epochs[freeze]} epochs"
-        _add_table(report, freeze, title, list(_competitors(options.float32)))
+        _add_table(report, freeze, title, list(competitors))
         if not options.quick:
-            _add_checks(report, freeze)
+            _add_checks(report, freeze, list(competitors))
     report.note(
         f"Seconds: one fit with everything that it does to the texts: tokenizing, the frozen pass "
         f"of ours (the store is cold), training. Imports and the models that the others train are "
         f"loaded before; the copy that ours trains is loaded in its fit. Time is linear in rows. "
-        f"Times ours: seconds / those of ours. Median of {options.repeats} [least..most]."
+        f"Times ours: seconds / those of ours. Median of {options.repeats} [least..most]; "
+        f"accuracies are means. Each repeat has a seed of its own, from 0."
     )
     report.note(
         f"Trainer: its defaults, so float32, lr {_LEARNING_RATE:g} for all falling in a line, and "
@@ -95,7 +108,7 @@ def run(report: Report, options: argparse.Namespace) -> None:
 
 
 def fit_ours(
-    freeze: str, epochs: int, n_rows: int, n_test: int | None, precision: str
+    freeze: str, epochs: int, n_rows: int, n_test: int | None, seed: int, precision: str
 ) -> dict[str, Any]:
     """Time BertFineTuneClassifier, with an empty store in memory."""
     from sklearn_bert import BertFineTuneClassifier, cache
@@ -109,7 +122,7 @@ def fit_ours(
             device="cpu",
             precision=precision,
             cache="memory",
-            random_state=0,
+            random_state=seed,
         )
 
     texts, labels, test_texts, test_labels = _data(n_rows, n_test)
@@ -128,7 +141,9 @@ def fit_ours(
     }
 
 
-def fit_trainer(freeze: str, epochs: int, n_rows: int, n_test: int | None) -> dict[str, Any]:
+def fit_trainer(
+    freeze: str, epochs: int, n_rows: int, n_test: int | None, seed: int
+) -> dict[str, Any]:
     """Time transformers' Trainer with its defaults."""
     import numpy as np
     from transformers import AutoTokenizer, DataCollatorWithPadding, Trainer, TrainingArguments
@@ -148,7 +163,7 @@ def fit_trainer(freeze: str, epochs: int, n_rows: int, n_test: int | None) -> di
             per_device_train_batch_size=_BATCH_SIZE,
             num_train_epochs=n_epochs,
             learning_rate=_LEARNING_RATE,
-            seed=0,
+            seed=seed,
             use_cpu=True,
             dataloader_pin_memory=False,
             report_to="none",
@@ -168,8 +183,8 @@ def fit_trainer(freeze: str, epochs: int, n_rows: int, n_test: int | None) -> di
 
     texts, labels, test_texts, test_labels = _data(n_rows, n_test)
     with tempfile.TemporaryDirectory() as folder:
-        train(_model(freeze), *_warm_up_data(), 1)
-        model = _model(freeze)
+        train(_model(freeze, seed), *_warm_up_data(), 1)
+        model = _model(freeze, seed)
         trainers = []
         result = _timed(lambda: trainers.append(train(model, texts, labels, epochs)))
         predicted = trainers[0].predict(tokenized(test_texts, test_labels)).predictions
@@ -180,7 +195,9 @@ def fit_trainer(freeze: str, epochs: int, n_rows: int, n_test: int | None) -> di
     }
 
 
-def fit_skorch(freeze: str, epochs: int, n_rows: int, n_test: int | None) -> dict[str, Any]:
+def fit_skorch(
+    freeze: str, epochs: int, n_rows: int, n_test: int | None, seed: int
+) -> dict[str, Any]:
     """Time a pipeline of skorch's tokenizer and its classifier around a transformers model."""
     import torch
     from sklearn.pipeline import Pipeline
@@ -217,8 +234,8 @@ def fit_skorch(freeze: str, epochs: int, n_rows: int, n_test: int | None) -> dic
         return Pipeline([("tokenizer", tokenizer), ("net", net)])
 
     texts, labels, test_texts, test_labels = _data(n_rows, n_test)
-    pipeline(_model(freeze), 1).fit(*_warm_up_data())
-    trained = pipeline(_model(freeze), epochs)
+    pipeline(_model(freeze, seed), 1).fit(*_warm_up_data())
+    trained = pipeline(_model(freeze, seed), epochs)
     result = _timed(lambda: trained.fit(texts, labels))
     accuracy = float(trained.score(test_texts, test_labels))
     return {**result, "accuracy": accuracy, "precision": "float32"}
@@ -270,7 +287,7 @@ def _model_folder() -> str:
     return str(find_model_folder(EMBEDDED_MODEL))
 
 
-def _model(freeze: str) -> Any:
+def _model(freeze: str, seed: int) -> Any:
     """Load a classifier of transformers in which the same layers are frozen as in ours."""
     import torch
     import transformers
@@ -279,7 +296,7 @@ def _model(freeze: str) -> Any:
     from sklearn_bert.encoder.freezing import resolve_freeze
 
     transformers.logging.set_verbosity_error()
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model = transformers.AutoModelForSequenceClassification.from_pretrained(
         _model_folder(), num_labels=2, dtype=torch.float32
     )
@@ -313,7 +330,7 @@ def _add_table(report: Report, freeze: str, title: str, names: list[str]) -> Non
                 name,
                 spread([result["seconds"] for result in results]),
                 f"{_times_ours(report, freeze, name):.2f}",
-                f"{median(results, 'accuracy'):.4f}",
+                f"{_accuracy(report, freeze, name):.4f}",
                 f"{median(results, 'fit_peak_bytes') / 1e6:,.0f}",
                 results[0]["precision"],
             ]
@@ -322,8 +339,19 @@ def _add_table(report: Report, freeze: str, title: str, names: list[str]) -> Non
     report.table(title, columns, rows)
 
 
-def _add_checks(report: Report, freeze: str) -> None:
+def _accuracy(report: Report, freeze: str, name: str) -> float:
+    return statistics.mean(result["accuracy"] for result in _results(report, freeze, name))
+
+
+def _add_checks(report: Report, freeze: str, names: list[str]) -> None:
+    least = _accuracy(report, freeze, _TRAINER) - _ACCURACY_MARGIN
+    report.check(
+        f"freeze={freeze}: our mean accuracy is at most half a point below the Trainer's",
+        _accuracy(report, freeze, _OURS) >= least,
+    )
     for name, bounds in _BOUNDS.items():
+        if name not in names:
+            continue
         ratio = _times_ours(report, freeze, name)
         report.check(
             f"freeze={freeze}: {name} takes at least {bounds[freeze]:g} times as long as ours: "
