@@ -25,12 +25,15 @@ than rates. Not measured here: GPUs, Apple's MPS, ARM processors, Windows.
 
 def main() -> None:
     """Render every result that is there."""
-    results = [json.loads(path.read_text("utf-8")) for path in sorted(_RESULTS.glob("*.json"))]
-    _PAGE.write_text("\n".join([_INTRODUCTION, *map(_section, results)]), encoding="utf-8")
+    sections = [
+        _section(path.stem, json.loads(path.read_text("utf-8")))
+        for path in sorted(_RESULTS.glob("*.json"))
+    ]
+    _PAGE.write_text("\n".join([_INTRODUCTION, *sections]), encoding="utf-8")
 
 
-def _section(result: dict[str, Any]) -> str:
-    blocks = [f"## {result['name']}", result["summary"]]
+def _section(title: str, result: dict[str, Any]) -> str:
+    blocks = [f"## {title}", result["summary"]]
     blocks += [f"**{table['title']}**\n\n{_markdown(table)}" for table in result["tables"]]
     blocks += result["notes"]
     blocks += [f"- {'holds' if ok else 'FAILED'}: {claim}" for claim, ok in result["checks"]]
