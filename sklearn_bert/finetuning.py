@@ -306,7 +306,7 @@ class BertFineTuneBase(BaseEstimator):
                 self.activation,
                 self.dropout,
             )
-            module = FineTuneModule(head, targets.n_outputs, poolings)
+            module = FineTuneModule(head, poolings)
         module.attach(encoder.checkpoint, freezing, self.gradient_checkpointing)
         return module
 

@@ -24,6 +24,7 @@ __all__ = [
     "check_sample_weight",
     "check_texts",
     "is_missing",
+    "n_characters",
     "one_or_list",
 ]
 
@@ -131,6 +132,11 @@ def check_sample_weight(name: str, weights: Any, n_samples: int) -> np.ndarray |
             f"{name} can't be used. Accepted: finite numbers of at least 0, not all of them 0."
         )
     return array
+
+
+def n_characters(text: Text) -> int:
+    """Return the characters of a text, or of both texts of a pair."""
+    return len(text) if isinstance(text, str) else sum(map(len, text))
 
 
 def one_or_list(name: str, value: T | Sequence[T]) -> list[T]:

@@ -26,7 +26,7 @@ from sklearn_bert.encoder.tokenization import (
     portions,
 )
 from sklearn_bert.store import Keys, Store
-from sklearn_bert.validation import Text
+from sklearn_bert.validation import Text, n_characters
 
 __all__ = ["FrozenSettings", "Pass", "to_device"]
 
@@ -151,9 +151,7 @@ class Pass:
         missing = np.flatnonzero(self.missing)
         if len(missing) == 0:
             return
-        sizes = np.array(
-            [len(text) if isinstance(text, str) else sum(map(len, text)) for text in self.texts]
-        )
+        sizes = np.array([n_characters(text) for text in self.texts])
         if self.settings.store is not None:
             self.allowance = Allowance(self.settings.store.limit - self._found_bytes(sizes))
         bar = tqdm(

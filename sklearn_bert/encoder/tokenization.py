@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from tokenizers import Encoding, Tokenizer
 
-from sklearn_bert.validation import Text
+from sklearn_bert.validation import Text, n_characters
 
 __all__ = [
     "LONG_TEXT",
@@ -157,9 +157,7 @@ class TextTokenizer:
 
     def all_windows(self, texts: Sequence[Text]) -> Windows:
         """Tokenize any number of texts, some at a time."""
-        sizes = np.array(
-            [len(text) if isinstance(text, str) else sum(map(len, text)) for text in texts]
-        )
+        sizes = np.array([n_characters(text) for text in texts])
         parts = [
             self.windows([texts[i] for i in part])
             for part in portions(np.arange(len(texts)), sizes)

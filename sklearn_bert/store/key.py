@@ -10,6 +10,8 @@ import hashlib
 import threading
 from collections.abc import Sequence
 
+from sklearn_bert.validation import n_characters
+
 __all__ = ["Keys"]
 
 _DIGEST_SIZE = 20
@@ -73,9 +75,7 @@ class _Remembered:
         return self._digests.get(context, {})
 
     def add(self, context: bytes, digests: dict[str | tuple[str, str], bytes]) -> None:
-        characters = sum(
-            len(text) if isinstance(text, str) else sum(map(len, text)) for text in digests
-        )
+        characters = sum(n_characters(text) for text in digests)
         if characters > _REMEMBERED_CHARACTERS:
             return
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -19,7 +20,7 @@ __all__ = [
 MISSING_TARGET = -100
 
 
-class _SampleLoss(nn.Module):
+class _SampleLoss(nn.Module, ABC):
     """A loss with one value a sample, before they are averaged."""
 
     def forward(
@@ -29,23 +30,27 @@ class _SampleLoss(nn.Module):
         losses = self.of_samples(outputs, targets)
         return (losses if weights is None else losses * weights).mean()
 
+    @abstractmethod
     def of_samples(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the loss of each sample."""
-        raise NotImplementedError
 
 
-class CrossEntropy(_SampleLoss):
-    """Of one softmax.
+class _SmoothedLoss(_SampleLoss):
+    """A loss on labels.
 
     Parameters
     ----------
     label_smoothing : float, default=0.0
-        Share of a target that goes to all classes alike.
+        Share of a target that goes to all classes alike; of a label in a set, to both sides.
     """
 
     def __init__(self, label_smoothing: float = 0.0) -> None:
         super().__init__()
         self.label_smoothing = label_smoothing
+
+
+class CrossEntropy(_SmoothedLoss):
+    """Of one softmax."""
 
     def of_samples(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the loss of each sample; 0 where the target is missing."""
@@ -58,18 +63,8 @@ class CrossEntropy(_SampleLoss):
         )
 
 
-class BinaryCrossEntropy(_SampleLoss):
-    """Of a sigmoid for each label, averaged over labels.
-
-    Parameters
-    ----------
-    label_smoothing : float, default=0.0
-        Share of a target that goes to both sides alike.
-    """
-
-    def __init__(self, label_smoothing: float = 0.0) -> None:
-        super().__init__()
-        self.label_smoothing = label_smoothing
+class BinaryCrossEntropy(_SmoothedLoss):
+    """Of a sigmoid for each label, averaged over labels."""
 
     def of_samples(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the loss of each sample."""

@@ -34,8 +34,6 @@ class FineTuneModule(nn.Module):
     ----------
     head : nn.Module
         From pooled vectors to outputs; see `build_head`.
-    n_outputs : int
-        How many.
     poolings : sequence of str
         How states become one vector; several are concatenated.
 
@@ -45,10 +43,9 @@ class FineTuneModule(nn.Module):
         What of the encoder runs in training; None if nothing of it trains, or until `attach`.
     """
 
-    def __init__(self, head: nn.Module, n_outputs: int, poolings: Sequence[str]) -> None:
+    def __init__(self, head: nn.Module, poolings: Sequence[str]) -> None:
         super().__init__()
         self.head = head
-        self.n_outputs = n_outputs
         self.poolings = tuple(poolings)
         self.encoder: nn.Module | None
         self.register_module("encoder", None)

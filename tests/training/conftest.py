@@ -75,7 +75,7 @@ def module_of(checkpoint_of) -> Callable[..., FineTuneModule]:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             head = build_head(len(poolings) * HIDDEN, sizes, 2, "relu", dropout)
-        made = FineTuneModule(head, 2, poolings)
+        made = FineTuneModule(head, poolings)
         made.attach(checkpoint, freezing, gradient_checkpointing)
         if made.encoder is not None and not encoder_dropout:
             for part in made.encoder.modules():

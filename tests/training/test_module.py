@@ -248,7 +248,7 @@ def test_heads_start_as_berts_do(sizes):
 
 
 def test_a_module_before_it_is_attached_has_its_head_alone():
-    module = FineTuneModule(build_head(HIDDEN, (), 3, "relu", 0.0), 3, ["mean"])
+    module = FineTuneModule(build_head(HIDDEN, (), 3, "relu", 0.0), ["mean"])
     assert module.trained() == {}
     assert len(module.trained_parameters()) == 2
     assert module(vectors=torch.zeros(4, HIDDEN)).shape == (4, 3)
