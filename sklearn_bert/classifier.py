@@ -10,8 +10,9 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 
 from sklearn_bert.encoder.sources import EMBEDDED_MODEL
-from sklearn_bert.finetuning import BertFineTuneBase, Samples, Targets
-from sklearn_bert.labels import Labels, as_labels, learn_labels
+from sklearn_bert.finetuning import BertFineTuneBase
+from sklearn_bert.labels import KINDS, Labels, as_labels, learn_labels
+from sklearn_bert.samples import Samples, Targets
 from sklearn_bert.training.module import FineTuneModule
 from sklearn_bert.training.net import FineTuning
 
@@ -151,6 +152,8 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
     >>> print(classifier.fit(texts, labels).predict(["A lovely film", "So boring"]))
     ['good' 'bad']
     """
+
+    _saved_attributes = ("labels_",)
 
     def __init__(
         self,
@@ -348,6 +351,17 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
     def _encode_validation_targets(self, y: Any, n_samples: int, targets: Targets) -> np.ndarray:
         labels: Labels = targets.fitted["labels_"]
         return labels.encode("y_val", as_labels("y_val", y, n_samples))
+
+    def _saved_targets(self, fitted: dict[str, Any], n_outputs: int) -> Targets:
+        labels: Labels = fitted["labels_"]
+        if labels.n_outputs != n_outputs:
+            raise ValueError(f"The head has {n_outputs} outputs, and there are {labels}.")
+        attributes = {"labels_": labels, "classes_": labels.classes}
+        return Targets(np.empty(0), n_outputs, attributes)
+
+    @classmethod
+    def _saved_classes(cls) -> dict[str, type]:
+        return {kind.__name__: kind for kind in KINDS}
 
     def _prepare(
         self, samples: Samples, validation: Samples | None, targets: Targets

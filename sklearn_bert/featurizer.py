@@ -22,6 +22,7 @@ from sklearn_bert.encoder.pooling import POOLINGS
 from sklearn_bert.encoder.sources import EMBEDDED_MODEL
 from sklearn_bert.encoder.tokenization import LONG_TEXT
 from sklearn_bert.errors import LongTextWarning, parameter_error
+from sklearn_bert.pretrained import PretrainedMixin, Saved, SentenceModel
 from sklearn_bert.store import open_store
 from sklearn_bert.validation import (
     Text,
@@ -43,7 +44,7 @@ _REDUCE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-class BertFeaturizer(TransformerMixin, BaseEstimator):
+class BertFeaturizer(PretrainedMixin, TransformerMixin, BaseEstimator):
     """Turn texts into fixed vectors with a pretrained encoder such as BERT.
 
     The encoder is not trained. Each distinct text passes it once: what a pass computed is kept
@@ -177,9 +178,7 @@ class BertFeaturizer(TransformerMixin, BaseEstimator):
         texts = check_texts(X)
         encoder = self._encoder()
         self._check_pairs(texts)
-        self.device_ = str(encoder.checkpoint.device)
-        self.precision_ = encoder.checkpoint.precision
-        self.max_length_ = encoder.max_length
+        self._set_fitted(encoder)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -286,6 +285,26 @@ class BertFeaturizer(TransformerMixin, BaseEstimator):
                     "layers", self.layers, "-1 with pooling='pooler', which reads the last layer"
                 )
         return layers, poolings
+
+    def _set_fitted(self, encoder: FrozenEncoder) -> None:
+        self.device_ = str(encoder.checkpoint.device)
+        self.precision_ = encoder.checkpoint.precision
+        self.max_length_ = encoder.max_length
+
+    def _saved_checkpoint(self) -> Checkpoint:
+        return self._encoder().checkpoint
+
+    def _sentence_model(self, checkpoint: Checkpoint) -> SentenceModel | None:
+        layers, poolings = self._layers_and_poolings(checkpoint)
+        if layers != [checkpoint.n_layers] or self.pairs != "joint":
+            return None
+        if self.long_text != "truncate":
+            return None
+        max_length = checkpoint.resolve_max_length(self.max_length)
+        return SentenceModel(poolings, self.normalize, max_length, checkpoint.hidden_size)
+
+    def _from_saved(self, saved: Saved) -> None:
+        self._set_fitted(self._encoder())
 
     def _check_pairs(self, texts: list[Text]) -> None:
         single = isinstance(texts[0], str)

@@ -12,7 +12,6 @@ import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,22 +21,25 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_bert.encoder.checkpoint import Checkpoint
 from sklearn_bert.encoder.freezing import Freezing, resolve_freeze
 from sklearn_bert.encoder.frozen import FrozenEncoder
 from sklearn_bert.encoder.pooling import POOLINGS
 from sklearn_bert.encoder.sources import EMBEDDED_MODEL
 from sklearn_bert.errors import LongTextWarning, TrainingDivergedError, parameter_error
 from sklearn_bert.persistence import EncoderReference
+from sklearn_bert.pretrained import PretrainedMixin, Saved, SentenceModel
+from sklearn_bert.samples import Samples, Targets
 from sklearn_bert.training import net as nets
 from sklearn_bert.training.batches import LabelledTexts
 from sklearn_bert.training.callbacks import BestWeights, EpochHistory, GradualUnfreezing, Progress
 from sklearn_bert.training.inputs import make_inputs
-from sklearn_bert.training.module import FineTuneModule, build_head
+from sklearn_bert.training.module import FineTuneModule, build_head, head_settings
 from sklearn_bert.training.optimizer import MakeOptimizer
 from sklearn_bert.tuning_parameters import check_tuning_parameters, head_sizes
-from sklearn_bert.validation import Text, check_sample_weight, check_texts, one_or_list
+from sklearn_bert.validation import check_sample_weight, check_texts, one_or_list
 
-__all__ = ["BertFineTuneBase", "Samples", "Targets"]
+__all__ = ["BertFineTuneBase"]
 
 # Texts that are predicted at once, so that memory does not grow with their number.
 _PREDICTED_TOGETHER = 8192
@@ -46,54 +48,15 @@ _LR, _LR_HIDDEN_SIZE = 2e-4, 384
 _LR_LEAST, _LR_MOST = 1e-5, 5e-4
 # What random_state draws seeds from.
 _SEEDS = 2**31 - 1
+# Fitted attributes of all tasks that the encoder does not tell.
+_SAVED = ("lr_", "max_length_", "n_trainable_parameters_", "history_")
 
 
-@dataclass(frozen=True)
-class Targets:
-    """Encoded targets of a task, and what the head needs to know of them.
-
-    Attributes
-    ----------
-    y : ndarray of shape (n_samples, ...)
-        What the loss takes.
-    n_outputs : int
-        Outputs of the head.
-    fitted : dict of str to object
-        Attributes that the estimator gets.
-    strata : ndarray of shape (n_samples,) or None
-        What a hold-out keeps the proportions of.
-    """
-
-    y: np.ndarray
-    n_outputs: int
-    fitted: dict[str, Any]
-    strata: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Texts with encoded targets and weights: a training set or validation data."""
-
-    texts: list[Text]
-    y: np.ndarray
-    weights: np.ndarray | None
-
-    def take(self, rows: np.ndarray) -> Samples:
-        """Return some of the samples."""
-        weights = None if self.weights is None else self.weights[rows]
-        return Samples([self.texts[row] for row in rows], self.y[rows], weights)
-
-    def weighted(self, more: np.ndarray | None) -> Samples:
-        """Return the samples with more weights, all of them scaled to a mean of 1."""
-        given = [weights for weights in (self.weights, more) if weights is not None]
-        if not given:
-            return self
-        weights = np.prod(given, axis=0)
-        return replace(self, weights=weights / weights.mean())
-
-
-class BertFineTuneBase(BaseEstimator):
+class BertFineTuneBase(PretrainedMixin, BaseEstimator):
     """Parameters and fitting; not to be used by itself."""
+
+    # What a task saves of its targets.
+    _saved_attributes: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -178,9 +141,7 @@ class BertFineTuneBase(BaseEstimator):
         samples = Samples(texts, targets.y, weights)
         validation = self._validation(X_val, y_val, sample_weight_val, targets)
         check_tuning_parameters(self)
-        reference = EncoderReference(
-            self.model, self.revision, self.max_length, self.device, self.precision, self.cache
-        )
+        reference = self._reference(self.max_length)
         encoder = reference.encoder(int(self.verbose))
         freezing = self._freezing(encoder)
         seed = int(check_random_state(self.random_state).randint(_SEEDS))
@@ -193,10 +154,7 @@ class BertFineTuneBase(BaseEstimator):
             "reference_": reference.known(),
             "freezing_": freezing,
             "lr_": self._resolved_lr(encoder),
-            "depth_": freezing.depth,
-            "device_": str(encoder.checkpoint.device),
-            "precision_": encoder.checkpoint.precision,
-            "max_length_": encoder.max_length,
+            **_of_encoder(encoder, freezing),
         }
         with _own_randomness(seed, encoder.checkpoint.device):
             module = self._module(encoder, freezing, targets)
@@ -205,6 +163,11 @@ class BertFineTuneBase(BaseEstimator):
             )
             self._train(module, encoder, freezing, samples, validation, targets, seed, fitted)
 
+    def _reference(self, max_length: int | None) -> EncoderReference:
+        return EncoderReference(
+            self.model, self.revision, max_length, self.device, self.precision, self.cache
+        )
+
     @abstractmethod
     def _encode_targets(self, y: Any, n_samples: int) -> Targets:
         """Check and encode `y`; in a warm start, as before."""
@@ -212,6 +175,10 @@ class BertFineTuneBase(BaseEstimator):
     @abstractmethod
     def _encode_validation_targets(self, y: Any, n_samples: int, targets: Targets) -> np.ndarray:
         """Check and encode the targets of validation data."""
+
+    @abstractmethod
+    def _saved_targets(self, fitted: dict[str, Any], n_outputs: int) -> Targets:
+        """Return targets without any rows from the fitted attributes that were saved."""
 
     def _prepare(
         self, samples: Samples, validation: Samples | None, targets: Targets
@@ -233,10 +200,7 @@ class BertFineTuneBase(BaseEstimator):
     def _freezing(self, encoder: FrozenEncoder) -> Freezing:
         checkpoint = encoder.checkpoint
         poolings = one_or_list("pooling", self.pooling)
-        if "pooler" in poolings and not checkpoint.has_pooler:
-            accepted = [pooling for pooling in POOLINGS if pooling != "pooler"]
-            remedy = f"The weights of model={self.model!r} have no pooler."
-            raise parameter_error("pooling", self.pooling, accepted, remedy)
+        self._check_poolings(poolings, checkpoint)
         places = {
             name: place
             for name, place in checkpoint.parameter_places.items()
@@ -257,6 +221,14 @@ class BertFineTuneBase(BaseEstimator):
                 stacklevel=4,
             )
         return freezing
+
+    def _check_poolings(self, poolings: list[str], checkpoint: Checkpoint) -> None:
+        remedy = (
+            "" if checkpoint.has_pooler else f"The weights of model={self.model!r} have no pooler."
+        )
+        accepted = [p for p in POOLINGS if checkpoint.has_pooler or p != "pooler"]
+        if not set(poolings) <= set(accepted):
+            raise parameter_error("pooling", poolings, accepted, remedy)
 
     def _validation(
         self, X_val: Any, y_val: Any, sample_weight_val: Any, targets: Targets
@@ -360,7 +332,7 @@ class BertFineTuneBase(BaseEstimator):
             trained = bool(history.rows) and history.rows[-1]["epoch"] > 0
             if trained:
                 best.restore(net)
-                self._set_fitted(net, history, fitted)
+                self._set_fitted(net, history.rows, fitted)
             epoch = best.epoch if trained else None
             raise _diverged(error, epoch, fitted["lr_"], self.head_lr) from error
         finally:
@@ -368,7 +340,7 @@ class BertFineTuneBase(BaseEstimator):
                 callback.close()
         if self.early_stopping:
             best.restore(net)
-        self._set_fitted(net, history, fitted)
+        self._set_fitted(net, history.rows, fitted)
 
     def _make_net(
         self,
@@ -403,13 +375,63 @@ class BertFineTuneBase(BaseEstimator):
             verbose=0,
         )
 
-    def _set_fitted(self, net: Any, history: Any, fitted: dict[str, Any]) -> None:
+    def _set_fitted(
+        self, net: Any, history: list[dict[str, float]], fitted: dict[str, Any]
+    ) -> None:
         net.module_.eval()
         net.release()
         for name, value in fitted.items():
             setattr(self, name, value)
-        self.history_ = history.rows
+        self.history_ = history
         self.net_ = net
+
+    def _saved_checkpoint(self) -> Checkpoint:
+        check_is_fitted(self, "net_")
+        return self.reference_.encoder().checkpoint
+
+    def _sentence_model(self, checkpoint: Checkpoint) -> SentenceModel:
+        poolings = list(self.net_.module_.poolings)
+        return SentenceModel(poolings, False, self.max_length_, checkpoint.hidden_size)
+
+    def _to_saved(self) -> Saved:
+        module = self.net_.module_
+        fitted = {name: getattr(self, name) for name in (*_SAVED, *self._saved_attributes)}
+        fitted |= {
+            "trainable": sorted(self.freezing_.trainable),
+            "poolings": list(module.poolings),
+            "head": head_settings(module.head),
+        }
+        head = {name: weights.cpu() for name, weights in module.head.state_dict().items()}
+        return Saved(fitted, head, module.trained())
+
+    def _from_saved(self, saved: Saved) -> None:
+        fitted, poolings = saved.fitted, saved.fitted["poolings"]
+        check_tuning_parameters(self)
+        reference = self._reference(fitted["max_length_"]).known()
+        encoder = reference.encoder()
+        checkpoint = encoder.checkpoint
+        self._check_poolings(poolings, checkpoint)
+        # Nothing is allocated before the sizes are known to be those of the weights.
+        with torch.device("meta"):
+            head = build_head(
+                **{**fitted["head"], "n_features": len(poolings) * checkpoint.hidden_size}
+            )
+        head.load_state_dict(saved.head, assign=True)
+        targets = self._saved_targets(fitted, head_settings(head)["n_outputs"])
+        freezing = Freezing.of(
+            fitted["trainable"],
+            checkpoint.parameter_places,
+            checkpoint.n_layers,
+            checkpoint.lower.shares_layers,
+        )
+        module = FineTuneModule(head, poolings)
+        module.attach(encoder.checkpoint, freezing)
+        net = self._make_net(module, encoder, targets, [], fitted["lr_"], seed=0)
+        net.initialize()
+        kept = {name: fitted[name] for name in _SAVED}
+        kept |= {"reference_": reference, "freezing_": freezing}
+        kept |= {**_of_encoder(encoder, freezing), **targets.fitted}
+        self._set_fitted(net, kept.pop("history_"), kept)
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Return the head's outputs for each text, of shape (n_samples, n_outputs)."""
@@ -440,6 +462,16 @@ class BertFineTuneBase(BaseEstimator):
         tags.target_tags.required = True
         tags.non_deterministic = True
         return tags
+
+
+def _of_encoder(encoder: FrozenEncoder, freezing: Freezing) -> dict[str, Any]:
+    """Return the fitted attributes that encoder and freezing tell."""
+    return {
+        "depth_": freezing.depth,
+        "device_": str(encoder.checkpoint.device),
+        "precision_": encoder.checkpoint.precision,
+        "max_length_": encoder.max_length,
+    }
 
 
 def _warn_cut(n_cut: int, n_texts: int, max_length: int) -> None:

@@ -25,7 +25,7 @@ from sklearn_bert.training.losses import (
 from sklearn_bert.training.net import ClassifierNet, FineTuning, LabelSetNet, TasksNet
 from sklearn_bert.validation import check_no_missing, is_missing
 
-__all__ = ["Labels", "as_labels", "learn_labels"]
+__all__ = ["KINDS", "Labels", "as_labels", "learn_labels"]
 
 
 class Labels(ABC):
@@ -238,6 +238,9 @@ class Tasks(Labels):
 
     def _split(self, outputs: np.ndarray) -> list[np.ndarray]:
         return np.split(outputs, np.cumsum(self.sizes)[:-1], axis=1)
+
+
+KINDS = (OneLabel, LabelSet, Tasks)
 
 
 def learn_labels(y: Any) -> Labels:

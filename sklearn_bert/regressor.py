@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import RegressorMixin
 
-from sklearn_bert.finetuning import BertFineTuneBase, Samples, Targets
+from sklearn_bert.finetuning import BertFineTuneBase
+from sklearn_bert.samples import Samples, Targets
 from sklearn_bert.training.losses import SquaredError
 from sklearn_bert.training.module import FineTuneModule
 from sklearn_bert.training.net import RegressorNet
@@ -56,6 +57,8 @@ warm_start, random_state, revision, verbose :
     >>> print(good > bad)
     True
     """
+
+    _saved_attributes = ("flat_", "n_outputs_", "target_mean_", "target_scale_")
 
     def fit(
         self,
@@ -134,6 +137,13 @@ warm_start, random_state, revision, verbose :
                 f"many as y has."
             )
         return columns
+
+    def _saved_targets(self, fitted: dict[str, Any], n_outputs: int) -> Targets:
+        attributes = {name: fitted[name] for name in self._saved_attributes}
+        shapes = {np.shape(attributes[name]) for name in ("target_mean_", "target_scale_")}
+        if shapes != {(n_outputs,)} or attributes["n_outputs_"] != n_outputs:
+            raise ValueError(f"The head has {n_outputs} outputs, and targets have {shapes}.")
+        return Targets(np.empty(0), n_outputs, attributes)
 
     def _prepare(
         self, samples: Samples, validation: Samples | None, targets: Targets

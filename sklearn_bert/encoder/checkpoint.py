@@ -9,10 +9,11 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,12 @@ from sklearn_bert.encoder.depth import LowerPart, parameter_places
 from sklearn_bert.encoder.dropout import use_cpu_dropout
 from sklearn_bert.encoder.execution import PRECISIONS
 from sklearn_bert.encoder.linear import use_onednn
+from sklearn_bert.encoder.screening import screen
 from sklearn_bert.encoder.sources import find_model_folder, weight_files
 from sklearn_bert.encoder.tokenization import TextTokenizer
 from sklearn_bert.errors import ModelLoadError, parameter_error
 
-__all__ = ["Checkpoint", "load_checkpoint"]
+__all__ = ["Checkpoint", "content_fingerprint", "load_checkpoint"]
 
 # Where neither tokenizer nor positions bound the length.
 _FALLBACK_LENGTH = 512
@@ -92,6 +94,7 @@ class Checkpoint:
         with _quiet_transformers():
             self._tokenizer = _load_tokenizer(folder)
             model = _load_model(folder, PRECISIONS[precision])
+        _check_vocabulary(folder, model, self._tokenizer)
         model.to(device).eval().requires_grad_(False)
         if device.type == "cpu":
             _tune_for_cpu(model, precision)
@@ -154,6 +157,33 @@ class Checkpoint:
             _tune_for_cpu(model, self.precision)
             use_cpu_dropout(model)
         return model
+
+    def export(self, folder: Path, trained: Mapping[str, torch.Tensor]) -> None:
+        """Write weights, config and tokenizer into a folder, as transformers reads them.
+
+        Parameters
+        ----------
+        folder : Path
+            Exists.
+        trained : dict of str to Tensor
+            Parameters that are no longer those of this checkpoint. Without any the files are
+            copied, so that the fingerprint stays.
+        """
+        with _quiet_transformers():
+            self._tokenizer.save_pretrained(folder)
+            if trained:
+                model = _load_model(self.folder, self.exact_dtype)
+                with torch.no_grad():
+                    for name, parameter in model.named_parameters():
+                        if name in trained:
+                            parameter.copy_(trained[name])
+                model.save_pretrained(folder)
+                return
+        for path in [self.folder / "config.json", *weight_files(self.folder)]:
+            shutil.copy(path, folder)
+        index = self.folder / "model.safetensors.index.json"
+        if len(weight_files(self.folder)) > 1 and index.is_file():
+            shutil.copy(index, folder)
 
     def text_tokenizer(self, max_length: int, long_text: str) -> TextTokenizer:
         """Return the tokenizer with a limit; one for each limit is kept."""
@@ -220,7 +250,7 @@ def load_checkpoint(
     """
     with _loading:
         folder = _find_folder(model, revision)
-        fingerprint = _fingerprint(folder)
+        fingerprint = content_fingerprint(folder)
         tokenizer_stamp = _stamp([path for path in folder.iterdir() if path.suffix == ".json"])
         key = (str(folder), fingerprint, tokenizer_stamp, str(device), precision)
         checkpoint = _loaded.get(key)
@@ -245,18 +275,21 @@ def _find_folder(model: str | os.PathLike[str], revision: str | None) -> Path:
     return folder
 
 
-def _fingerprint(folder: Path) -> str:
-    """Digest the content of weights and config; files that did not change are read once."""
+def content_fingerprint(folder: Path) -> str:
+    """Return a digest of weights and config, once they are screened.
+
+    Files that did not change are read once a process.
+
+    Raises
+    ------
+    ModelLoadError
+        If they must not be loaded.
+    """
     config = folder / "config.json"
     files = [config, *weight_files(folder)]
     key = _stamp(files)
     if key not in _fingerprints:
-        try:
-            settings = json.loads(config.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ModelLoadError(f"{config} is not valid JSON: {error}.") from error
-        if not isinstance(settings, dict):
-            raise ModelLoadError(f"{config} is not a model's config: it holds no JSON object.")
+        settings = screen(folder, files[1:])
         kept = {name: value for name, value in settings.items() if name not in _VOLATILE_CONFIG}
         digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
         for path in files[1:]:
@@ -293,6 +326,16 @@ def _load_tokenizer(folder: Path) -> Any:
             f"needs. Convert it with transformers and save it beside the weights."
         )
     return tokenizer
+
+
+def _check_vocabulary(folder: Path, model: PreTrainedModel, tokenizer: Any) -> None:
+    n_known = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > n_known:
+        raise ModelLoadError(
+            f"The tokenizer in {folder} has {len(tokenizer):,} tokens, and the model embeddings "
+            f"for {n_known:,}. Save the tokenizer that belongs to the model, or call "
+            f"model.resize_token_embeddings({len(tokenizer)}) and train it."
+        )
 
 
 def _load_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:

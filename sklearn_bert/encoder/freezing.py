@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -31,6 +31,28 @@ class Freezing:
 
     depth: int
     trainable: frozenset[str]
+
+    @classmethod
+    def of(
+        cls,
+        trainable: Iterable[str],
+        places: Mapping[str, int | None],
+        n_layers: int,
+        shares_layers: bool = False,
+    ) -> Freezing:
+        """Return the freezing in which these parameters train; the depth follows from them.
+
+        Raises
+        ------
+        KeyError
+            If the model has no such parameter.
+        """
+        names = frozenset(trainable)
+        # What several layers share is in use from the lowest on.
+        lowest = [0 if shares_layers else places[name] or 0 for name in names]
+        # The last layer runs again where only what follows it trains: kept states end before it.
+        depth = min([n_layers, *(max(0, min(place, n_layers - 1)) for place in lowest)])
+        return cls(depth, names)
 
 
 def resolve_freeze(
@@ -65,11 +87,7 @@ def resolve_freeze(
     trainable = {name for name, place in places.items() if _trains(place, n_frozen, n_layers)}
     for pattern in _patterns(unfreeze):
         trainable |= _matching(pattern, list(places))
-    # What several layers share is in use from the lowest on.
-    lowest = [0 if shares_layers else places[name] or 0 for name in trainable]
-    # The last layer runs again where only what follows it trains: kept states end before it.
-    depth = min([n_layers, *(max(0, min(place, n_layers - 1)) for place in lowest)])
-    return Freezing(depth, frozenset(trainable))
+    return Freezing.of(trainable, places, n_layers, shares_layers)
 
 
 def _frozen_layers(freeze: Any, n_layers: int, shares_layers: bool) -> int:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -15,7 +15,7 @@ from sklearn_bert.encoder.depth import UpperPart, checkpoint_activations
 from sklearn_bert.encoder.freezing import Freezing
 from sklearn_bert.encoder.pooling import pool
 
-__all__ = ["ACTIVATIONS", "FineTuneModule", "build_head"]
+__all__ = ["ACTIVATIONS", "FineTuneModule", "build_head", "head_settings"]
 
 # scikit-learn's names of MLPClassifier, and the one that BERT is used to.
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -32,7 +32,7 @@ class FineTuneModule(nn.Module):
 
     Parameters
     ----------
-    head : nn.Module
+    head : nn.Sequential
         From pooled vectors to outputs; see `build_head`.
     poolings : sequence of str
         How states become one vector; several are concatenated.
@@ -43,9 +43,9 @@ class FineTuneModule(nn.Module):
         What of the encoder runs in training; None if nothing of it trains, or until `attach`.
     """
 
-    def __init__(self, head: nn.Module, poolings: Sequence[str]) -> None:
+    def __init__(self, head: nn.Sequential, poolings: Sequence[str]) -> None:
         super().__init__()
-        self.head = head
+        self.head: nn.Sequential = head
         self.poolings = tuple(poolings)
         self.encoder: nn.Module | None
         self.register_module("encoder", None)
@@ -130,12 +130,22 @@ class FineTuneModule(nn.Module):
         return [*self.head.parameters(), *self.encoder_parameters.values()]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Keep what was trained, on the CPU; the rest comes from the checkpoint again."""
+        """Keep what was trained as arrays, which know no device; the rest is found again."""
         state = self.__dict__.copy()
-        state["_modules"] = {"head": _on_cpu(self.head), "encoder": None}
-        state["_trained"] = {name: p.detach().cpu() for name, p in self.trained().items()}
+        state["_modules"] = {"head": None, "encoder": None}
+        state["_head"] = head_settings(self.head), _as_arrays(self.head.state_dict())
+        state["_trained"] = _as_arrays(self.trained())
         state["encoder_parameters"] = {}
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        settings, weights = state.pop("_head")
+        super().__setstate__(state)
+        self._trained = _as_tensors(state["_trained"])
+        with torch.device("meta"):
+            self.head = build_head(**settings)
+        self.head.load_state_dict(_as_tensors(weights), assign=True)
+        self.head.train(self.training)
 
 
 def build_head(
@@ -162,6 +172,20 @@ def build_head(
     return nn.Sequential(*layers)
 
 
+def head_settings(head: nn.Sequential) -> dict[str, Any]:
+    """Return what `build_head` was called with."""
+    linears = [layer for layer in head if isinstance(layer, nn.Linear)]
+    names = {kind: name for name, kind in ACTIVATIONS.items()}
+    activations = [names[type(layer)] for layer in head if type(layer) in names]
+    return {
+        "n_features": linears[0].in_features,
+        "hidden_layer_sizes": [linear.out_features for linear in linears[:-1]],
+        "n_outputs": linears[-1].out_features,
+        "activation": activations[0] if activations else "relu",
+        "dropout": next(layer.p for layer in head if isinstance(layer, nn.Dropout)),
+    }
+
+
 def _train_where_it_trains(module: nn.Module, mode: bool) -> None:
     """Set the mode by what trains; modules without parameters go with the one they are in."""
     parameters = list(module.parameters())
@@ -172,7 +196,10 @@ def _train_where_it_trains(module: nn.Module, mode: bool) -> None:
         _train_where_it_trains(child, mode)
 
 
-def _on_cpu(module: nn.Module) -> nn.Module:
-    if all(parameter.device.type == "cpu" for parameter in module.parameters()):
-        return module
-    return copy.deepcopy(module).cpu()
+def _as_arrays(tensors: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+
+
+def _as_tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    # Copies: what a pickle or a deep copy hands over may be read-only, or another's.
+    return {name: torch.tensor(array) for name, array in arrays.items()}

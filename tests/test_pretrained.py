@@ -1,0 +1,362 @@
+"""What save_pretrained writes: it comes back the same, others read it, and it is safe to read."""
+
+import json
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from sklearn.exceptions import NotFittedError
+from transformers import AutoModel, AutoTokenizer
+
+from sklearn_bert import BertFeaturizer, BertFineTuneClassifier, BertFineTuneRegressor
+from sklearn_bert.encoder import work
+from sklearn_bert.errors import ModelLoadError, ModelNotFoundError
+from tests.models import FAMILIES, PAIRS, TEXTS, Reference
+
+SAVED = Path(__file__).parent / "saved"  # made by tests/saved/make.py
+Y = np.array(list("ababababcc"))
+TUNING = {"max_epochs": 2, "batch_size": 4, "random_state": 0, "device": "cpu"}
+FLOAT32 = {"precision": "float32", "device": "cpu"}
+# Estimator, parameters, y, and the outputs that have to come back.
+CASES = {
+    "featurizer": (BertFeaturizer, {"layers": [1, -1], "normalize": True}, None),
+    "pairs": (BertFeaturizer, {"pairs": "separate"}, None),
+    "head": (BertFineTuneClassifier, {"freeze": "all"}, Y),
+    "top": (BertFineTuneClassifier, {"freeze": -1, "hidden_layer_sizes": (8, 4)}, Y),
+    "whole": (BertFineTuneClassifier, {"pooling": ["cls", "pooler"]}, Y),
+    "part": (BertFineTuneClassifier, {"freeze": "all", "unfreeze": ["layer.2.output"]}, Y),
+    "numbers": (BertFineTuneClassifier, {"freeze": -2, "activation": "gelu"}, np.arange(10) % 3),
+    "booleans": (BertFineTuneClassifier, {"freeze": "all"}, np.arange(10) > 4),
+    "labels": (BertFineTuneClassifier, {"freeze": "all"}, np.eye(10, 3, dtype=int)),
+    "tasks": (
+        BertFineTuneClassifier,
+        {"freeze": -1},
+        np.array(
+            [[a, b] for a, b in zip("ababababab", [1, 2, 3, None, 1] * 2, strict=True)], object
+        ),
+    ),
+    "regressor": (BertFineTuneRegressor, {"freeze": -1}, np.linspace(-3, 40, 10)),
+    "outputs": (BertFineTuneRegressor, {"freeze": "all"}, np.linspace(0, 1, 20).reshape(10, 2)),
+}
+
+
+@pytest.fixture
+def fitted(saved_model):
+    """Return a function from a case's name to a fitted estimator and its texts."""
+
+    def fit(case, model=None, **params):
+        make, of_case, y = CASES[case]
+        texts = PAIRS if case == "pairs" else TEXTS
+        tuning = {} if make is BertFeaturizer else TUNING
+        settings = {**FLOAT32, **tuning, **of_case, **params}
+        return make(model or saved_model(), **settings).fit(texts, y), texts
+
+    return fit
+
+
+def outputs(estimator, texts):
+    """Return all that an estimator says about texts."""
+    methods = ("transform", "predict", "predict_proba", "decision_function")
+    return [
+        np.asarray(part)
+        for method in methods
+        if hasattr(estimator, method)
+        for part in _parts(getattr(estimator, method)(texts))
+    ]
+
+
+def _parts(output):
+    return output if isinstance(output, list) else [output]
+
+
+def assert_same(found, expected, atol=1e-5):
+    """Compare; numbers may differ in their last digits, with the batches they were computed in."""
+    if found.dtype.kind == "f":
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=atol)
+    else:
+        np.testing.assert_array_equal(found, expected)
+
+
+def change(path, **entries):
+    path.write_text(json.dumps(json.loads(path.read_text()) | entries))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_all_comes_back(case, fitted, tmp_path):
+    estimator, texts = fitted(case)
+    estimator.save_pretrained(tmp_path / "saved")
+    loaded = type(estimator).from_pretrained(tmp_path / "saved")
+    for found, expected in zip(outputs(loaded, texts), outputs(estimator, texts), strict=True):
+        assert_same(found, expected)
+        assert found.dtype == expected.dtype
+    assert set(vars(loaded)) == set(vars(estimator))
+    params = {"model": tmp_path / "saved", "device": "auto"}
+    assert loaded.get_params() == estimator.get_params() | params
+    own = {"reference_", "net_", "labels_"}
+    for name in {name for name in vars(estimator) if name.endswith("_")} - own:
+        np.testing.assert_equal(getattr(loaded, name), getattr(estimator, name))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_other_architectures_come_back(family, saved_model, fitted, tmp_path):
+    estimator, texts = fitted("top", saved_model(family), freeze="none")
+    estimator.save_pretrained(tmp_path)
+    loaded = BertFineTuneClassifier.from_pretrained(tmp_path)
+    np.testing.assert_array_equal(loaded.predict_proba(texts), estimator.predict_proba(texts))
+
+
+@pytest.mark.parametrize("case", ["top", "whole", "part"])
+def test_transformers_reads_the_encoder_as_it_was_trained(case, fitted, saved_model, tmp_path):
+    estimator, _ = fitted(case)
+    estimator.save_pretrained(tmp_path)
+    read = AutoModel.from_pretrained(tmp_path).state_dict()
+    first = AutoModel.from_pretrained(saved_model()).state_dict()
+    trained = estimator.net_.module_.trained()
+    assert trained
+    for name, weights in read.items():
+        assert torch.equal(weights, trained[name] if name in trained else first[name]), name
+    assert AutoTokenizer.from_pretrained(tmp_path)("a film").input_ids == (
+        AutoTokenizer.from_pretrained(saved_model())("a film").input_ids
+    )
+
+
+def test_the_folder_is_the_model_of_other_estimators(fitted, tmp_path):
+    estimator, texts = fitted("whole", pooling="mean")
+    estimator.save_pretrained(tmp_path)
+    vectors = BertFeaturizer(tmp_path, **FLOAT32).fit_transform(texts)
+    np.testing.assert_allclose(vectors, Reference(tmp_path).vectors(texts, "mean"), atol=1e-5)
+    again = BertFineTuneRegressor(tmp_path, freeze=-1, **FLOAT32, max_epochs=1, random_state=0)
+    assert again.fit(texts, np.arange(10.0)).predict(texts).shape == (10,)
+
+
+@pytest.mark.parametrize(
+    ("case", "params"),
+    [
+        ("top", {"pooling": "mean"}),
+        ("top", {"pooling": "cls"}),
+        ("head", {"pooling": ["max", "mean"]}),
+        ("featurizer", {"layers": -1, "normalize": True, "max_length": 8}),
+        ("featurizer", {"layers": -1, "normalize": False, "pooling": "last"}),
+    ],
+)
+def test_sentence_transformers_gives_the_same_vectors(case, params, fitted, tmp_path):
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        estimator, texts = fitted(case, **params)
+        estimator.save_pretrained(tmp_path)
+        read = sentence_transformers.SentenceTransformer(str(tmp_path), device="cpu")
+        settings = {"pooling": params["pooling"]} if "pooling" in params else {}
+        if case == "featurizer":
+            settings = params
+        ours = BertFeaturizer(tmp_path, **FLOAT32, **settings).fit_transform(texts)
+        np.testing.assert_allclose(read.encode(texts), ours, atol=1e-5)
+
+
+def test_what_sentence_transformers_has_no_words_for_is_not_claimed(fitted, tmp_path):
+    fitted("featurizer", layers=-1)[0].save_pretrained(tmp_path)
+    assert (tmp_path / "modules.json").is_file()
+    for params in ({"layers": [1, 2]}, {"pooling": "pooler"}, {"pooling": ["mean", "cls"]}):
+        fitted("featurizer", **{"layers": -1, **params})[0].save_pretrained(tmp_path)
+        assert not (tmp_path / "modules.json").exists()
+
+
+def test_what_was_not_trained_keeps_its_fingerprint(fitted, tmp_path):
+    estimator, texts = fitted("head")
+    estimator.save_pretrained(tmp_path)
+    loaded = BertFineTuneClassifier.from_pretrained(tmp_path)
+    assert loaded.reference_.fingerprint == estimator.reference_.fingerprint
+    assert loaded.reference_.tokenizer_fingerprint == estimator.reference_.tokenizer_fingerprint
+    before = work.counted()
+    loaded.predict(texts)
+    assert (work.counted() - before).texts == 0
+
+
+def test_a_loaded_estimator_is_saved_and_loaded_again(fitted, tmp_path):
+    estimator, texts = fitted("top")
+    estimator.save_pretrained(tmp_path / "first")
+    loaded = BertFineTuneClassifier.from_pretrained(tmp_path / "first")
+    loaded.save_pretrained(tmp_path / "second")
+    shutil.rmtree(tmp_path / "first")
+    again = BertFineTuneClassifier.from_pretrained(tmp_path / "second")
+    np.testing.assert_array_equal(again.predict_proba(texts), estimator.predict_proba(texts))
+    shutil.move(tmp_path / "second", tmp_path / "third")
+    moved = BertFineTuneClassifier.from_pretrained(tmp_path / "third")
+    np.testing.assert_array_equal(moved.predict_proba(texts), estimator.predict_proba(texts))
+
+
+def test_training_goes_on_from_a_loaded_estimator(fitted, tmp_path):
+    estimator, texts = fitted("top")
+    estimator.save_pretrained(tmp_path)
+    loaded = BertFineTuneClassifier.from_pretrained(tmp_path)
+    expected = estimator.set_params(warm_start=True).fit(texts, Y).predict_proba(texts)
+    found = loaded.set_params(warm_start=True, device="cpu").fit(texts, Y).predict_proba(texts)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_parameters_of_one_machine_stay_there(fitted, tmp_path):
+    estimator, texts = fitted(
+        "head", cache=tmp_path / "store", random_state=np.random.RandomState(0)
+    )
+    estimator.save_pretrained(tmp_path / "saved")
+    loaded = BertFineTuneClassifier.from_pretrained(tmp_path / "saved")
+    assert (loaded.cache, loaded.device, loaded.random_state) == ("memory", "auto", None)
+    np.testing.assert_array_equal(loaded.predict(texts), estimator.predict(texts))
+    assert str(tmp_path / "store") not in (tmp_path / "saved" / "sklearn_bert.json").read_text()
+
+
+def test_callbacks_are_not_saved_and_that_is_said(fitted, tmp_path):
+    from skorch.callbacks import EpochTimer
+
+    estimator, texts = fitted("head", callbacks=[EpochTimer()])
+    with pytest.warns(UserWarning, match="callbacks are not saved"):
+        estimator.save_pretrained(tmp_path)
+    loaded = BertFineTuneClassifier.from_pretrained(tmp_path)
+    assert loaded.callbacks is None
+    np.testing.assert_array_equal(loaded.predict(texts), estimator.predict(texts))
+
+
+def test_parameters_set_after_fit_do_not_change_what_was_fitted(fitted, tmp_path):
+    estimator, texts = fitted("top")
+    expected = estimator.predict_proba(texts)
+    estimator.set_params(freeze="none", pooling="cls", hidden_layer_sizes=(), activation="tanh")
+    estimator.save_pretrained(tmp_path)
+    loaded = BertFineTuneClassifier.from_pretrained(tmp_path)
+    np.testing.assert_array_equal(loaded.predict_proba(texts), expected)
+    assert loaded.get_params()["freeze"] == "none"
+
+
+def test_a_save_replaces_an_earlier_one(fitted, tmp_path):
+    fitted("top")[0].save_pretrained(tmp_path)
+    estimator, texts = fitted("regressor")
+    estimator.save_pretrained(tmp_path)
+    loaded = BertFineTuneRegressor.from_pretrained(tmp_path)
+    assert_same(loaded.predict(texts), estimator.predict(texts))
+    fitted("featurizer")[0].save_pretrained(tmp_path)
+    assert not (tmp_path / "head.safetensors").exists()
+    assert not list(tmp_path.glob(".saving-*"))
+
+
+def test_what_cannot_be_saved_leaves_the_folder_as_it_was(fitted, saved_model, tmp_path):
+    fitted("top")[0].save_pretrained(tmp_path)
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    broken, _ = fitted("top")
+    broken.labels_ = object()
+    with pytest.raises(TypeError, match="has no form in JSON"):
+        broken.save_pretrained(tmp_path)
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+    with pytest.raises(NotFittedError):
+        BertFineTuneClassifier(saved_model()).save_pretrained(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_folder_that_is_read_from_is_not_written_to(fitted, tmp_path):
+    fitted("top")[0].save_pretrained(tmp_path)
+    loaded = BertFineTuneClassifier.from_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"folder=.* can't be used. Accepted: another one"):
+        loaded.save_pretrained(tmp_path)
+
+
+class TestRefused:
+    """Folders that hold no estimator, or not the one that was written."""
+
+    @pytest.fixture
+    def folder(self, fitted, tmp_path):
+        fitted("top")[0].save_pretrained(tmp_path / "saved")
+        return tmp_path / "saved"
+
+    def load(self, folder):
+        return BertFineTuneClassifier.from_pretrained(folder)
+
+    def test_no_folder(self, tmp_path):
+        with pytest.raises(ModelNotFoundError, match="there is no such folder"):
+            self.load(tmp_path / "none")
+
+    def test_a_model_that_is_no_estimator(self, saved_model):
+        with pytest.raises(ModelLoadError, match=r"BertFineTuneClassifier\(model=.*\) and fit"):
+            self.load(saved_model())
+
+    def test_another_class(self, folder):
+        with pytest.raises(ModelLoadError, match=r"Load it with BertFineTuneClassifier.from_pre"):
+            BertFineTuneRegressor.from_pretrained(folder)
+
+    @pytest.mark.parametrize("written", [2, 0, "1", None, 10**9])
+    def test_a_later_format(self, folder, written):
+        change(folder / "sklearn_bert.json", format=written)
+        with pytest.raises(ModelLoadError, match="Install a later release"):
+            self.load(folder)
+
+    @pytest.mark.parametrize("name", ["model.safetensors", "head.safetensors"])
+    def test_weights_of_another_save(self, folder, name):
+        path = folder / name
+        save_file({key: t + 1 for key, t in load_file(path).items()}, path, {"format": "pt"})
+        with pytest.raises(ModelLoadError, match="the weights are not those that were saved"):
+            self.load(folder)
+
+    def test_a_head_that_is_missing(self, folder):
+        (folder / "head.safetensors").unlink()
+        with pytest.raises(ModelLoadError, match="the weights are not those that were saved"):
+            self.load(folder)
+
+    @pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, '{"a": 1', '{"format": 1}'])
+    def test_state_that_is_none(self, folder, text):
+        (folder / "sklearn_bert.json").write_text(text)
+        with pytest.raises(ModelLoadError):
+            self.load(folder)
+
+    @pytest.mark.parametrize(
+        ("part", "entries"),
+        [
+            ("params", {"callbacks": ["os.system"]}),
+            ("params", {"unknown": 1}),
+            ("params", {"model": "elsewhere"}),
+            ("params", {"cache": "/elsewhere", "dropout": "x"}),
+            ("params", {"hidden_layer_sizes": {"type": "os.system", "fields": {}}}),
+            (
+                "fitted",
+                {"head": {"hidden_layer_sizes": [10**9], "activation": "relu", "dropout": 0}},
+            ),
+            (
+                "fitted",
+                {"head": {"hidden_layer_sizes": [8, 4], "activation": "exec", "dropout": 0}},
+            ),
+            ("fitted", {"head": None}),
+            ("fitted", {"poolings": ["mean", "mean"]}),
+            ("fitted", {"poolings": ["eval"]}),
+            ("fitted", {"poolings": 3}),
+            ("fitted", {"max_length_": 10**9}),
+            ("fitted", {"trainable": None}),
+            ("fitted", {"trainable": ["x"]}),
+            ("fitted", {"labels_": None}),
+            ("fitted", {"labels_": {"type": "LabelSet", "fields": {"n_outputs": 10**12}}}),
+            ("fitted", {"labels_": {"type": "OneLabel", "fields": {"classes": [1, 2]}}}),
+        ],
+    )
+    def test_state_that_was_not_written(self, folder, part, entries):
+        path = folder / "sklearn_bert.json"
+        state = json.loads(path.read_text())
+        change(path, **{part: state[part] | entries})
+        with pytest.raises(ModelLoadError, match="can't be read"):
+            self.load(folder)
+
+    def test_links_out_of_the_folder_are_not_written_through(self, fitted, tmp_path):
+        outside = tmp_path / "outside.json"
+        outside.write_text("mine")
+        (tmp_path / "saved").mkdir()
+        (tmp_path / "saved" / "config.json").symlink_to(outside)
+        fitted("top")[0].save_pretrained(tmp_path / "saved")
+        assert outside.read_text() == "mine"
+        assert not (tmp_path / "saved" / "config.json").is_symlink()
+
+
+@pytest.mark.parametrize("folder", sorted(SAVED.glob("*/*")), ids=lambda f: "-".join(f.parts[-2:]))
+def test_folders_of_earlier_releases_go_on_loading(folder):
+    expected = json.loads((folder / "expected.json").read_text())
+    make = {c.__name__: c for c in (BertFeaturizer, BertFineTuneClassifier, BertFineTuneRegressor)}
+    loaded = make[expected["estimator"]].from_pretrained(folder)
+    for found, written in zip(outputs(loaded, expected["texts"]), expected["outputs"], strict=True):
+        assert_same(found, np.array(written, dtype=found.dtype), atol=1e-4)
