@@ -1,13 +1,21 @@
 import copy
+import io
 import pickle
 import shutil
 from dataclasses import replace
 
+import cloudpickle
+import joblib
 import numpy as np
 import pytest
+import skops.io
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 from tokenizers import normalizers
 from transformers import AutoModel, AutoTokenizer
 
+from sklearn_bert import BertFeaturizer, BertFineTuneClassifier, BertFineTuneRegressor
 from sklearn_bert.encoder import work
 from sklearn_bert.encoder.frozen import Kind
 from sklearn_bert.errors import ModelLoadError, ModelNotFoundError
@@ -179,3 +187,87 @@ found, _ = reference.encoder().pooled(TEXTS, [Kind(4, "mean")])
 np.testing.assert_allclose(found, np.load(sys.argv[1] + "/vectors.npy"), atol=1e-6)
 """
     run_python(script, tmp_path)
+
+
+WAYS = {
+    "pickle": (pickle.dumps, pickle.loads),
+    "cloudpickle": (cloudpickle.dumps, cloudpickle.loads),
+    "joblib": (
+        lambda estimator: _through_joblib("dump", estimator),
+        lambda data: _through_joblib("load", data),
+    ),
+}
+
+
+def _through_joblib(direction, value):
+    file = io.BytesIO(b"" if direction == "dump" else value)
+    if direction == "load":
+        return joblib.load(file)
+    joblib.dump(value, file)
+    return file.getvalue()
+
+
+def small_estimators(model):
+    settings = {"device": "cpu", "precision": "float32", "random_state": 0, "max_epochs": 1}
+    return [
+        BertFineTuneClassifier(model, freeze=-1, **settings),
+        BertFineTuneRegressor(model, freeze="all", **settings),
+        make_pipeline(
+            BertFeaturizer(model, device="cpu", precision="float32"), LogisticRegression()
+        ),
+    ]
+
+
+def test_estimators_predict_the_same_in_another_process(saved_model, tmp_path, run_python):
+    for number, estimator in enumerate(small_estimators(saved_model())):
+        expected = estimator.fit(TEXTS, [0, 1] * 5).predict(TEXTS)
+        np.save(tmp_path / f"{number}.npy", expected)
+        for way, (dump, load) in WAYS.items():
+            data = dump(estimator)
+            np.testing.assert_allclose(load(data).predict(TEXTS), expected, rtol=1e-5)
+            (tmp_path / f"{number}.{way}").write_bytes(data)
+    script = """
+import sys
+from pathlib import Path
+import numpy as np
+from tests.test_persistence import TEXTS, WAYS
+folder = Path(sys.argv[1])
+for expected in folder.glob("*.npy"):
+    for way, (_, load) in WAYS.items():
+        estimator = load(expected.with_suffix("." + way).read_bytes())
+        np.testing.assert_allclose(estimator.predict(TEXTS), np.load(expected), rtol=1e-5)
+        print(way, type(estimator).__name__)
+"""
+    assert len(run_python(script, tmp_path).stdout.split("\n")) == 3 * len(WAYS) + 1
+
+
+def test_a_pickle_has_no_tensor_that_is_tied_to_a_device(saved_model, monkeypatch):
+    """As if all tensors were on a GPU: torch then writes where, and refuses to load elsewhere."""
+    estimators = [estimator.fit(TEXTS, [0, 1] * 5) for estimator in small_estimators(saved_model())]
+    expected = [estimator.predict(TEXTS) for estimator in estimators]
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+        dumped = [pickle.dumps(estimator) for estimator in estimators]
+        tensor = pickle.dumps(torch.ones(2))
+    if not torch.cuda.is_available():
+        with pytest.raises(RuntimeError, match="CUDA"):
+            pickle.loads(tensor)
+    for data, of_first in zip(dumped, expected, strict=True):
+        np.testing.assert_allclose(pickle.loads(data).predict(TEXTS), of_first, rtol=1e-5)
+
+
+def test_weights_that_are_gone_are_named_with_the_remedy(folder):
+    classifier = small_estimators(folder)[0].fit(TEXTS, [0, 1] * 5)
+    data = pickle.dumps(classifier)
+    shutil.rmtree(folder)
+    with pytest.raises(ModelNotFoundError, match="there is no such folder"):
+        pickle.loads(data).predict(TEXTS)
+
+
+def test_skops_keeps_a_pipeline(saved_model):
+    pipeline = small_estimators(str(saved_model()))[2].fit(TEXTS, [0, 1] * 5)
+    data = skops.io.dumps(pipeline)
+    unknown = skops.io.get_untrusted_types(data=data)
+    assert unknown == ["sklearn_bert.featurizer.BertFeaturizer"]
+    loaded = skops.io.loads(data, trusted=unknown)
+    np.testing.assert_array_equal(loaded.predict_proba(TEXTS), pipeline.predict_proba(TEXTS))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformer
 from sklearn.exceptions import NotFittedError
 from transformers import AutoModel, AutoTokenizer
 
@@ -144,12 +145,11 @@ def test_the_folder_is_the_model_of_other_estimators(fitted, tmp_path):
     ],
 )
 def test_sentence_transformers_gives_the_same_vectors(case, params, fitted, tmp_path):
-    sentence_transformers = pytest.importorskip("sentence_transformers")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         estimator, texts = fitted(case, **params)
         estimator.save_pretrained(tmp_path)
-        read = sentence_transformers.SentenceTransformer(str(tmp_path), device="cpu")
+        read = SentenceTransformer(str(tmp_path), device="cpu")
         settings = {"pooling": params["pooling"]} if "pooling" in params else {}
         if case == "featurizer":
             settings = params
