@@ -12,16 +12,33 @@ if TYPE_CHECKING:
     from sklearn_bert import cache, datasets
     from sklearn_bert.classifier import BertFineTuneClassifier
     from sklearn_bert.featurizer import BertFeaturizer
+    from sklearn_bert.plotting import (
+        FreezeDepthDisplay,
+        LayerPoolingDisplay,
+        TrainingCurveDisplay,
+    )
     from sklearn_bert.regressor import BertFineTuneRegressor
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["BertFeaturizer", "BertFineTuneClassifier", "BertFineTuneRegressor", "cache", "datasets"]
+__all__ = [
+    "BertFeaturizer",
+    "BertFineTuneClassifier",
+    "BertFineTuneRegressor",
+    "FreezeDepthDisplay",
+    "LayerPoolingDisplay",
+    "TrainingCurveDisplay",
+    "cache",
+    "datasets",
+]
 
 _HOMES = {
     "BertFeaturizer": "sklearn_bert.featurizer",
     "BertFineTuneClassifier": "sklearn_bert.classifier",
     "BertFineTuneRegressor": "sklearn_bert.regressor",
+    "FreezeDepthDisplay": "sklearn_bert.plotting",
+    "LayerPoolingDisplay": "sklearn_bert.plotting",
+    "TrainingCurveDisplay": "sklearn_bert.plotting",
 }
 _MODULES = ("cache", "datasets")
 

@@ -1,0 +1,408 @@
+"""Pictures of what a training or a search found, in the form of scikit-learn's displays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sklearn_bert.errors import parameter_error
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["FreezeDepthDisplay", "LayerPoolingDisplay", "TrainingCurveDisplay"]
+
+_SCORE_COLOR, _TIME_COLOR, _RATE_COLOR = "C0", "0.8", "0.9"
+
+
+class _Display:
+    """What all displays share: axes to draw on."""
+
+    ax_: Axes
+    figure_: Figure
+
+    def _axes(self, ax: Axes | None) -> Axes:
+        """Set and return the axes, new ones if none are given."""
+        try:
+            from matplotlib import pyplot
+        except ImportError as error:
+            raise ImportError(
+                f"{type(self).__name__} needs matplotlib. Install it: pip install "
+                f"'sklearn-bert[plot]'."
+            ) from error
+        self.ax_ = pyplot.subplots()[1] if ax is None else ax
+        self.figure_ = self.ax_.figure  # type: ignore[assignment]
+        return self.ax_
+
+
+class TrainingCurveDisplay(_Display):
+    """Losses, validation score and learning rate over the epochs of a fit.
+
+    Parameters
+    ----------
+    history : list of dict
+        As `history_` of a fitted estimator has it.
+    score_name : str, default="validation score"
+        What the score is called.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        With the losses.
+    score_ax_ : matplotlib Axes or None
+        With the validation score; None without validation data.
+    rate_ax_ : matplotlib Axes
+        With the highest learning rate, as an area behind the lines.
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from sklearn_bert import BertFineTuneClassifier, TrainingCurveDisplay
+    >>> texts = ["What a wonderful film", "Dull from start to end", "I loved it", "Boring"]
+    >>> labels = ["good", "bad", "good", "bad"]
+    >>> classifier = BertFineTuneClassifier(freeze="all").fit(texts, labels)
+    >>> display = TrainingCurveDisplay.from_estimator(classifier)
+    >>> print(display.ax_.get_xlabel())
+    Epoch
+    """
+
+    def __init__(
+        self, *, history: list[dict[str, float]], score_name: str = "validation score"
+    ) -> None:
+        self.history = history
+        self.score_name = score_name
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, *, score_name: str = "validation score", ax: Axes | None = None
+    ) -> TrainingCurveDisplay:
+        """Draw the training of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : object
+            With `history_`: one that fine-tunes, or a Pipeline that ends with one.
+        score_name : str, default="validation score"
+            What the score is called.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        """
+        from sklearn.utils.validation import check_is_fitted
+
+        last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+        check_is_fitted(last, "history_")
+        return cls(history=last.history_, score_name=score_name).plot(ax=ax)
+
+    def plot(self, *, ax: Axes | None = None) -> TrainingCurveDisplay:
+        """Draw, and return the display.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+        """
+        ax = self._axes(ax)
+        self.rate_ax_, self.score_ax_ = ax.twinx(), None
+        self._fill_rates(self.rate_ax_)
+        lines = [
+            *self._line(ax, "train_loss", "training loss", color="C1"),
+            *self._line(ax, "valid_loss", "validation loss", color="C1", linestyle="--"),
+        ]
+        if any("valid_score" in row for row in self.history):
+            self.score_ax_ = ax.twinx()
+            lines += self._line(self.score_ax_, "valid_score", self.score_name, color=_SCORE_COLOR)
+            self.score_ax_.set_ylabel(self.score_name[:1].upper() + self.score_name[1:])
+        ax.set(xlabel="Epoch", ylabel="Loss", xticks=[row["epoch"] for row in self.history])
+        ax.legend(handles=lines, loc="best")
+        # Lines in front of the area.
+        ax.set_zorder(self.rate_ax_.get_zorder() + 1)
+        ax.patch.set_visible(False)
+        return self
+
+    def _line(self, ax: Axes, name: str, label: str, **style: Any) -> list[Any]:
+        rows = [row for row in self.history if name in row]
+        if not rows:
+            return []
+        epochs = [row["epoch"] for row in rows]
+        return ax.plot(epochs, [row[name] for row in rows], marker="o", label=label, **style)
+
+    def _fill_rates(self, ax: Axes) -> None:
+        rows = [row for row in self.history if "lr" in row]
+        highest = max((row["lr"] for row in rows), default=0.0)
+        ax.fill_between([r["epoch"] for r in rows], [r["lr"] for r in rows], color=_RATE_COLOR)
+        # The area takes the lower third; its height is told, since this axis has no ticks.
+        ax.set(ylim=(0, 3 * highest or 1), yticks=[])
+        ax.text(0.01, 0.01, f"area: learning rate, up to {highest:.1e}", transform=ax.transAxes)
+
+
+class FreezeDepthDisplay(_Display):
+    """Score over freeze depth, with the time that a fit took.
+
+    Parameters
+    ----------
+    freeze : list of {"none", "embeddings", "all"} or int
+        The depths.
+    scores, deviations : array-like of shape (n_depths,)
+        Mean score of each depth, and its standard deviation over folds.
+    seconds : array-like of shape (n_depths,)
+        Mean time of a fit.
+    score_name : str, default="score"
+        What the score is called.
+
+    Attributes
+    ----------
+    ax_, time_ax_ : matplotlib Axes
+        With the scores, and with the times.
+    figure_ : matplotlib Figure
+
+    Notes
+    -----
+    Frozen layers run once for all fits of a search; whichever fit comes first has their time in its
+    own.
+
+    Examples
+    --------
+    >>> from sklearn_bert import FreezeDepthDisplay
+    >>> display = FreezeDepthDisplay(
+    ...     freeze=["none", "all"], scores=[0.9, 0.8], deviations=[0.01, 0.02], seconds=[60, 2]
+    ... )
+    >>> print([label.get_text() for label in display.plot().ax_.get_xticklabels()])
+    ['all', 'none']
+    """
+
+    def __init__(
+        self, *, freeze: Any, scores: Any, deviations: Any, seconds: Any, score_name: str = "score"
+    ) -> None:
+        self.freeze = freeze
+        self.scores = scores
+        self.deviations = deviations
+        self.seconds = seconds
+        self.score_name = score_name
+
+    @classmethod
+    def from_search(
+        cls,
+        search: Any,
+        *,
+        parameter: str = "freeze",
+        metric: str = "score",
+        score_name: str | None = None,
+        ax: Axes | None = None,
+    ) -> FreezeDepthDisplay:
+        """Draw what a fitted search found; where other parameters vary too, the best of each depth.
+
+        Parameters
+        ----------
+        search : GridSearchCV, RandomizedSearchCV or the like
+            Fitted, over `freeze` of an estimator or of a step of a Pipeline.
+        parameter : str, default="freeze"
+            The parameter; of a step without its prefix.
+        metric : str, default="score"
+            Of several metrics the one to draw, by its name in ``cv_results_``.
+        score_name : str, default=None
+            What the score is called; None is the metric's name.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        Raises
+        ------
+        ValueError
+            If the search did not vary the parameter, or has no such metric.
+        """
+        results = _Results.of(search, metric)
+        best = results.best_by(results.values(parameter))
+        return cls(
+            freeze=list(best),
+            scores=[results.scores[row] for row in best.values()],
+            deviations=[results.deviations[row] for row in best.values()],
+            seconds=[results.seconds[row] for row in best.values()],
+            score_name=score_name or metric,
+        ).plot(ax=ax)
+
+    def plot(self, *, ax: Axes | None = None) -> FreezeDepthDisplay:
+        """Draw, and return the display.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+        """
+        ax = self._axes(ax)
+        order = sorted(range(len(self.freeze)), key=lambda row: _trained(self.freeze[row]))
+        places = np.arange(len(order))
+        self.time_ax_ = ax.twinx()
+        self.time_ax_.bar(places, np.take(self.seconds, order), color=_TIME_COLOR, width=0.5)
+        self.time_ax_.set(ylabel="Seconds a fit (bars)")
+        ax.errorbar(
+            places,
+            np.take(self.scores, order),
+            np.take(self.deviations, order),
+            color=_SCORE_COLOR,
+            marker="o",
+            capsize=3,
+        )
+        labels = [str(self.freeze[row]) for row in order]
+        ax.set(xlabel="freeze", ylabel=self.score_name, xticks=places, xticklabels=labels)
+        ax.set_zorder(self.time_ax_.get_zorder() + 1)
+        ax.patch.set_visible(False)
+        return self
+
+
+class LayerPoolingDisplay(_Display):
+    """Scores over layers and poolings of a featurizer, as a heat map.
+
+    Parameters
+    ----------
+    layers, poolings : list
+        What the columns and the rows are.
+    scores : array-like of shape (n_poolings, n_layers)
+        Mean scores; NaN where nothing was tried.
+    score_name : str, default="score"
+        What the score is called.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+
+    Examples
+    --------
+    >>> from sklearn_bert import LayerPoolingDisplay
+    >>> display = LayerPoolingDisplay(
+    ...     layers=[-2, -1], poolings=["cls", "mean"], scores=[[0.7, 0.8], [0.8, 0.9]]
+    ... )
+    >>> print([text.get_text() for text in display.plot().ax_.texts])
+    ['0.700', '0.800', '0.800', '0.900']
+    """
+
+    def __init__(
+        self, *, layers: Any, poolings: Any, scores: Any, score_name: str = "score"
+    ) -> None:
+        self.layers = layers
+        self.poolings = poolings
+        self.scores = scores
+        self.score_name = score_name
+
+    @classmethod
+    def from_search(
+        cls,
+        search: Any,
+        *,
+        metric: str = "score",
+        score_name: str | None = None,
+        ax: Axes | None = None,
+    ) -> LayerPoolingDisplay:
+        """Draw what a fitted search found; where other parameters vary too, the best of each pair.
+
+        Parameters
+        ----------
+        search : GridSearchCV, RandomizedSearchCV or the like
+            Fitted, over `layers` and `pooling` of a featurizer.
+        metric : str, default="score"
+            Of several metrics the one to draw, by its name in ``cv_results_``.
+        score_name : str, default=None
+            What the score is called; None is the metric's name.
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+
+        Raises
+        ------
+        ValueError
+            If the search varied neither layers nor pooling, or has no such metric.
+        """
+        results = _Results.of(search, metric)
+        layers, poolings = results.values("layers"), results.values("pooling")
+        best = results.best_by(list(zip(poolings, layers, strict=True)))
+        columns, rows = list(dict.fromkeys(layers)), list(dict.fromkeys(poolings))
+        scores = np.full((len(rows), len(columns)), np.nan)
+        for (pooling, layer), row in best.items():
+            scores[rows.index(pooling), columns.index(layer)] = results.scores[row]
+        display = cls(layers=columns, poolings=rows, scores=scores, score_name=score_name or metric)
+        return display.plot(ax=ax)
+
+    def plot(self, *, ax: Axes | None = None, cmap: str = "viridis") -> LayerPoolingDisplay:
+        """Draw, and return the display.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw; None makes a new figure.
+        cmap : str, default="viridis"
+            Colours, by matplotlib's names.
+        """
+        ax = self._axes(ax)
+        scores = np.asarray(self.scores, dtype=float)
+        image: Any = ax.imshow(scores, cmap=cmap, aspect="auto")
+        self.figure_.colorbar(image, ax=ax, label=self.score_name)
+        for (row, column), score in np.ndenumerate(scores):
+            if np.isfinite(score):
+                # Dark on bright and bright on dark.
+                color = "black" if image.norm(score) > 0.5 else "white"
+                ax.text(column, row, f"{score:.3f}", ha="center", va="center", color=color)
+        ax.set_xticks(range(len(self.layers)), [str(layer) for layer in self.layers])
+        ax.set_yticks(range(len(self.poolings)), [str(pooling) for pooling in self.poolings])
+        ax.set(xlabel="layers", ylabel="pooling")
+        return self
+
+
+@dataclass(frozen=True)
+class _Results:
+    """What a search found, a row for each candidate."""
+
+    params: list[Mapping[str, Any]]
+    scores: np.ndarray
+    deviations: np.ndarray
+    seconds: np.ndarray
+
+    @classmethod
+    def of(cls, search: Any, metric: str) -> _Results:
+        from sklearn.utils.validation import check_is_fitted
+
+        check_is_fitted(search, "cv_results_")
+        found = search.cv_results_
+        if f"mean_test_{metric}" not in found:
+            known = [name.removeprefix("mean_test_") for name in found if "mean_test_" in name]
+            raise parameter_error("metric", metric, known)
+        return cls(
+            found["params"],
+            np.asarray(found[f"mean_test_{metric}"]),
+            np.asarray(found[f"std_test_{metric}"]),
+            np.asarray(found["mean_fit_time"]),
+        )
+
+    def values(self, parameter: str) -> list[Any]:
+        """Return the value that each candidate has; lists as tuples."""
+        names = sorted({name for row in self.params for name in row})
+        fitting = [name for name in names if name.split("__")[-1] == parameter]
+        if len(fitting) != 1:
+            raise ValueError(
+                f"The search varied {names}, of which {len(fitting)} end with {parameter!r}. "
+                f"Accepted: a search that varied one such parameter."
+            )
+        found = [row.get(fitting[0]) for row in self.params]
+        return [tuple(value) if isinstance(value, list) else value for value in found]
+
+    def best_by(self, keys: list[Any]) -> dict[Any, int]:
+        """Return the row with the best score for each key."""
+        best: dict[Any, int] = {}
+        for row, key in enumerate(keys):
+            if key not in best or self.scores[row] > self.scores[best[key]]:
+                best[key] = row
+        return best
+
+
+def _trained(freeze: Any) -> tuple[int, int]:
+    """Return what orders depths by how much is trained."""
+    words = {"all": (0, 0), "embeddings": (3, 0), "none": (4, 0)}
+    if freeze in words:
+        return words[freeze]
+    return (1, -freeze) if freeze < 0 else (2, -freeze)

@@ -1,0 +1,150 @@
+import builtins
+
+import matplotlib
+import numpy as np
+import pytest
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+
+from sklearn_bert import (
+    BertFeaturizer,
+    BertFineTuneClassifier,
+    FreezeDepthDisplay,
+    LayerPoolingDisplay,
+    TrainingCurveDisplay,
+)
+from tests.models import TEXTS
+
+matplotlib.use("Agg")
+from matplotlib import pyplot
+
+Y = np.array([0, 1] * 5)
+SETTINGS = {"device": "cpu", "precision": "float32"}
+TUNING = {**SETTINGS, "max_epochs": 2, "random_state": 0, "batch_size": 4}
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    pyplot.close("all")
+
+
+def labels(axis_labels):
+    return [label.get_text() for label in axis_labels]
+
+
+class TestTrainingCurve:
+    def fitted(self, saved_model, **params):
+        validation = {"X_val": TEXTS[:4], "y_val": Y[:4]}
+        return BertFineTuneClassifier(saved_model(), **TUNING, **params).fit(TEXTS, Y, **validation)
+
+    def test_it_draws_the_history(self, saved_model):
+        classifier = self.fitted(saved_model, freeze="all")
+        display = TrainingCurveDisplay.from_estimator(classifier, score_name="accuracy")
+        drawn = {line.get_label(): line.get_xydata() for line in display.ax_.lines}
+        rows = classifier.history_
+        expected = [(row["epoch"], row["valid_loss"]) for row in rows]
+        np.testing.assert_allclose(drawn["validation loss"], expected)
+        expected = [(row["epoch"], row["train_loss"]) for row in rows if "train_loss" in row]
+        np.testing.assert_allclose(drawn["training loss"], expected)
+        (score,) = display.score_ax_.lines
+        np.testing.assert_allclose(score.get_ydata(), [row["valid_score"] for row in rows])
+        assert display.score_ax_.get_ylabel() == "Accuracy"
+        legend = labels(display.ax_.get_legend().get_texts())
+        assert legend == ["training loss", "validation loss", "accuracy"]
+        assert "up to 5.0e-04" in display.rate_ax_.texts[0].get_text()
+        assert display.figure_ is display.ax_.figure
+
+    def test_without_validation_data_there_is_no_score(self, saved_model):
+        classifier = BertFineTuneClassifier(saved_model(), freeze="all", **TUNING).fit(TEXTS, Y)
+        display = TrainingCurveDisplay.from_estimator(Pipeline([("last", classifier)]))
+        assert display.score_ax_ is None
+        assert labels(display.ax_.get_legend().get_texts()) == ["training loss"]
+
+    def test_on_axes_that_are_given(self):
+        _, ax = pyplot.subplots()
+        history = [{"epoch": 1, "train_loss": 0.5, "lr": 0.1}]
+        display = TrainingCurveDisplay(history=history)
+        assert display.plot(ax=ax) is display
+        assert display.ax_ is ax
+
+    def test_not_fitted(self):
+        with pytest.raises(NotFittedError):
+            TrainingCurveDisplay.from_estimator(BertFineTuneClassifier())
+
+
+class TestFreezeDepth:
+    def search(self, saved_model, grid, **params):
+        classifier = BertFineTuneClassifier(saved_model(), **TUNING)
+        return GridSearchCV(classifier, grid, cv=2, refit=False, **params).fit(TEXTS, Y)
+
+    def test_it_draws_the_best_of_each_depth(self, saved_model):
+        grid = {"freeze": ["none", -1, "all", 2], "head_lr": [1e-3, 1e-2]}
+        search = self.search(saved_model, grid)
+        display = FreezeDepthDisplay.from_search(search, score_name="accuracy")
+        assert labels(display.ax_.get_xticklabels()) == ["all", "-1", "2", "none"]
+        results = search.cv_results_
+        of_depth = {
+            freeze: max(
+                score
+                for params, score in zip(results["params"], results["mean_test_score"], strict=True)
+                if params["freeze"] == freeze
+            )
+            for freeze in grid["freeze"]
+        }
+        drawn = display.ax_.lines[0].get_ydata()
+        np.testing.assert_allclose(drawn, [of_depth[depth] for depth in ("all", -1, 2, "none")])
+        heights = [bar.get_height() for bar in display.time_ax_.patches]
+        assert len(heights) == 4
+        assert set(heights) <= set(results["mean_fit_time"])
+        assert display.ax_.get_ylabel() == "accuracy"
+
+    def test_one_of_several_metrics(self, saved_model):
+        metrics = ["accuracy", "neg_log_loss"]
+        search = self.search(saved_model, {"freeze": ["all", -1]}, scoring=metrics)
+        display = FreezeDepthDisplay.from_search(search, metric="neg_log_loss")
+        drawn = display.ax_.lines[0].get_ydata()
+        np.testing.assert_allclose(drawn, search.cv_results_["mean_test_neg_log_loss"])
+        with pytest.raises(ValueError, match=r"metric='score' can't be used. Accepted: 'accuracy'"):
+            FreezeDepthDisplay.from_search(search)
+
+    def test_a_search_over_something_else(self, saved_model):
+        search = self.search(saved_model, {"head_lr": [1e-3]})
+        with pytest.raises(ValueError, match=r"varied \['head_lr'\], of which 0 end with 'freeze'"):
+            FreezeDepthDisplay.from_search(search)
+
+
+class TestLayerPooling:
+    def test_it_draws_each_pair(self, saved_model):
+        pipeline = Pipeline(
+            [("bert", BertFeaturizer(saved_model(), **SETTINGS)), ("clf", LogisticRegression())]
+        )
+        grid = [
+            {"bert__layers": [-1, [1, 2]], "bert__pooling": ["cls", "mean"]},
+            {"bert__layers": [-1], "bert__pooling": ["max"], "clf__C": [1, 10]},
+        ]
+        search = GridSearchCV(pipeline, grid, cv=2).fit(TEXTS, Y)
+        display = LayerPoolingDisplay.from_search(search)
+        assert labels(display.ax_.get_xticklabels()) == ["-1", "(1, 2)"]
+        assert labels(display.ax_.get_yticklabels()) == ["cls", "mean", "max"]
+        scores = search.cv_results_["mean_test_score"]
+        np.testing.assert_allclose(display.scores[0], [scores[0], scores[2]])
+        np.testing.assert_allclose(display.scores[2, 0], scores[4:].max())
+        assert np.isnan(display.scores[2, 1])
+        assert len(display.ax_.texts) == 5
+        assert display.figure_.axes[-1].get_ylabel() == "score"
+
+
+def test_without_matplotlib_the_remedy_is_said(monkeypatch):
+    real = builtins.__import__
+
+    def refuse(name, *args, **kwargs):
+        if name.startswith("matplotlib"):
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.raises(ImportError, match=r"pip install 'sklearn-bert\[plot\]'"):
+        TrainingCurveDisplay(history=[]).plot()
