@@ -438,7 +438,6 @@ class BertFineTuneBase(BaseEstimator):
         tags.input_tags.one_d_array = True
         tags.input_tags.two_d_array = False
         tags.target_tags.required = True
-        tags.non_deterministic = True
         return tags
 
 

@@ -452,7 +452,7 @@ def test_bad_targets_and_validation_data_are_named(make):
         classifier.fit(X[:3], ["up"] * 3)
     with pytest.raises(ValueError, match="40 texts and y has 41 labels"):
         classifier.fit(X, [*Y, "up"])
-    with pytest.raises(ValueError, match="y is None"):
+    with pytest.raises(ValueError, match="target y is None"):
         classifier.fit(X, None)
     with pytest.raises(ValueError, match="continuous"):
         classifier.fit(X, np.linspace(0, 1, len(X)))
