@@ -6,17 +6,15 @@ is here.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import os
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
@@ -25,6 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_bert.encoder.freezing import Freezing, resolve_freeze
 from sklearn_bert.encoder.frozen import FrozenEncoder
 from sklearn_bert.encoder.pooling import POOLINGS
+from sklearn_bert.encoder.randomness import own_randomness
 from sklearn_bert.encoder.sources import EMBEDDED_MODEL
 from sklearn_bert.errors import LongTextWarning, TrainingDivergedError, parameter_error
 from sklearn_bert.persistence import EncoderReference
@@ -198,7 +197,7 @@ class BertFineTuneBase(BaseEstimator):
             "precision_": encoder.checkpoint.precision,
             "max_length_": encoder.max_length,
         }
-        with _own_randomness(seed, encoder.checkpoint.device):
+        with own_randomness(seed, encoder.checkpoint.device):
             module = self._module(encoder, freezing, targets)
             fitted["n_trainable_parameters_"] = sum(
                 p.numel() for p in module.parameters() if p.requires_grad
@@ -462,12 +461,3 @@ def _diverged(
         f"{error} {kept} Try a lower lr (now {lr!r}) or head_lr (now {head_lr!r}), more warmup, a "
         f"lower max_grad_norm, or precision='float32'."
     )
-
-
-@contextlib.contextmanager
-def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch, and leave its global generators as they were found."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        yield

@@ -12,8 +12,10 @@ from torch import nn
 
 from sklearn_bert.encoder.checkpoint import Checkpoint
 from sklearn_bert.encoder.depth import UpperPart, checkpoint_activations
+from sklearn_bert.encoder.dropout import CpuDropout
 from sklearn_bert.encoder.freezing import Freezing
 from sklearn_bert.encoder.pooling import pool
+from sklearn_bert.encoder.randomness import generator
 
 __all__ = ["ACTIVATIONS", "FineTuneModule", "build_head"]
 
@@ -154,12 +156,22 @@ def build_head(
     for number, (inner, outer) in enumerate(pairwise(sizes)):
         if number:
             layers.append(ACTIVATIONS[activation]())
-        linear = nn.Linear(inner, outer)
-        if number == len(sizes) - 2:
-            nn.init.normal_(linear.weight, std=0.02)
-            nn.init.zeros_(linear.bias)
-        layers += [nn.Dropout(dropout), linear]
+        linear = _linear(inner, outer, is_last=number == len(sizes) - 2)
+        layers += [CpuDropout(dropout), linear]
     return nn.Sequential(*layers)
+
+
+def _linear(inner: int, outer: int, is_last: bool) -> nn.Linear:
+    linear: nn.Linear = nn.utils.skip_init(nn.Linear, inner, outer, dtype=torch.float32)
+    if is_last:
+        nn.init.normal_(linear.weight, std=0.02, generator=generator())
+        nn.init.zeros_(linear.bias)
+        return linear
+    # As PyTorch starts linear maps.
+    bound = inner**-0.5
+    nn.init.uniform_(linear.weight, -bound, bound, generator=generator())
+    nn.init.uniform_(linear.bias, -bound, bound, generator=generator())
+    return linear
 
 
 def _train_where_it_trains(module: nn.Module, mode: bool) -> None:
