@@ -330,8 +330,8 @@ class BertFeaturizer(PretrainedMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.input_tags.one_d_array = True
         tags.input_tags.two_d_array = False
+        tags.transformer_tags.preserves_dtype = []
         tags.requires_fit = False
-        tags.no_validation = True
         return tags
 
 

@@ -6,16 +6,14 @@ is here.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import os
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
@@ -25,6 +23,7 @@ from sklearn_bert.encoder.checkpoint import Checkpoint
 from sklearn_bert.encoder.freezing import Freezing, resolve_freeze
 from sklearn_bert.encoder.frozen import FrozenEncoder
 from sklearn_bert.encoder.pooling import POOLINGS
+from sklearn_bert.encoder.randomness import own_randomness
 from sklearn_bert.encoder.sources import EMBEDDED_MODEL
 from sklearn_bert.errors import LongTextWarning, TrainingDivergedError, parameter_error
 from sklearn_bert.persistence import EncoderReference
@@ -34,7 +33,7 @@ from sklearn_bert.training import net as nets
 from sklearn_bert.training.batches import LabelledTexts
 from sklearn_bert.training.callbacks import BestWeights, EpochHistory, GradualUnfreezing, Progress
 from sklearn_bert.training.inputs import make_inputs
-from sklearn_bert.training.module import FineTuneModule, build_head, head_settings
+from sklearn_bert.training.module import FineTuneModule, build_head, head_settings, restore_head
 from sklearn_bert.training.optimizer import MakeOptimizer
 from sklearn_bert.tuning_parameters import check_tuning_parameters, head_sizes
 from sklearn_bert.validation import check_sample_weight, check_texts, one_or_list
@@ -156,7 +155,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
             "lr_": self._resolved_lr(encoder),
             **_of_encoder(encoder, freezing),
         }
-        with _own_randomness(seed, encoder.checkpoint.device):
+        with own_randomness(seed, encoder.checkpoint.device):
             module = self._module(encoder, freezing, targets)
             fitted["n_trainable_parameters_"] = sum(
                 p.numel() for p in module.parameters() if p.requires_grad
@@ -411,12 +410,8 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         encoder = reference.encoder()
         checkpoint = encoder.checkpoint
         self._check_poolings(poolings, checkpoint)
-        # Nothing is allocated before the sizes are known to be those of the weights.
-        with torch.device("meta"):
-            head = build_head(
-                **{**fitted["head"], "n_features": len(poolings) * checkpoint.hidden_size}
-            )
-        head.load_state_dict(saved.head, assign=True)
+        width = len(poolings) * checkpoint.hidden_size
+        head = restore_head(fitted["head"] | {"n_features": width}, saved.head)
         targets = self._saved_targets(fitted, head_settings(head)["n_outputs"])
         freezing = Freezing.of(
             fitted["trainable"],
@@ -460,7 +455,6 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         tags.input_tags.one_d_array = True
         tags.input_tags.two_d_array = False
         tags.target_tags.required = True
-        tags.non_deterministic = True
         return tags
 
 
@@ -495,12 +489,3 @@ def _diverged(
         f"{error} {kept} Try a lower lr (now {lr!r}) or head_lr (now {head_lr!r}), more warmup, a "
         f"lower max_grad_norm, or precision='float32'."
     )
-
-
-@contextlib.contextmanager
-def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch, and leave its global generators as they were found."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        yield

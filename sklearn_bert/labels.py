@@ -23,7 +23,7 @@ from sklearn_bert.training.losses import (
     TaskCrossEntropy,
 )
 from sklearn_bert.training.net import ClassifierNet, FineTuning, LabelSetNet, TasksNet
-from sklearn_bert.validation import check_no_missing, is_missing
+from sklearn_bert.validation import check_no_missing, check_target_given, is_missing
 
 __all__ = ["KINDS", "Labels", "as_labels", "learn_labels"]
 
@@ -264,8 +264,7 @@ def learn_labels(y: Any) -> Labels:
 
 def as_labels(name: str, y: Any, n_samples: int) -> np.ndarray:
     """Return labels as an array of one or two dimensions, or raise for what is none."""
-    if y is None:
-        raise ValueError(f"{name} is None. This estimator requires {name} to be passed.")
+    check_target_given(name, y)
     array = y.toarray() if hasattr(y, "toarray") else np.asarray(y, dtype=_dtype_of(y))
     if array.ndim == 2 and array.shape[1] == 1:
         array = column_or_1d(array, warn=True)
@@ -276,6 +275,8 @@ def as_labels(name: str, y: Any, n_samples: int) -> np.ndarray:
         )
     if array.ndim == 1:
         check_no_missing(name, array)
+        if array.dtype.kind == "f" and np.isinf(array).any():
+            raise ValueError(f"{name} has infinite values. Accepted: labels. Drop these rows.")
         type_of_target(array, input_name=name)
         check_classification_targets(array)
     return array

@@ -13,7 +13,7 @@ from sklearn_bert.samples import Samples, Targets
 from sklearn_bert.training.losses import SquaredError
 from sklearn_bert.training.module import FineTuneModule
 from sklearn_bert.training.net import RegressorNet
-from sklearn_bert.validation import check_no_missing
+from sklearn_bert.validation import check_no_missing, check_target_given
 
 __all__ = ["BertFineTuneRegressor"]
 
@@ -36,7 +36,7 @@ warm_start, random_state, revision, verbose :
     Attributes
     ----------
     target_mean_, target_scale_ : ndarray of shape (n_outputs,)
-        Mean and standard deviation of the targets that were trained on.
+        Mean and standard deviation of the targets that were trained on, with their weights.
     n_outputs_ : int
         Number of targets.
     history_ : list of dict
@@ -151,8 +151,7 @@ warm_start, random_state, revision, verbose :
         if self.warm_start and hasattr(self, "net_"):
             mean, scale = self.target_mean_, self.target_scale_
         else:
-            mean, scale = samples.y.mean(axis=0), samples.y.std(axis=0)
-            scale = np.where(scale > 0, scale, 1.0)
+            mean, scale = _mean_and_scale(samples.y, samples.weights)
 
         def scaled(of: Samples) -> Samples:
             return replace(of, y=((of.y - mean) / scale).astype(np.float32))
@@ -164,11 +163,24 @@ warm_start, random_state, revision, verbose :
     def _net(self, module: FineTuneModule, targets: Targets, **settings: Any) -> RegressorNet:
         return RegressorNet(module, criterion=SquaredError, **settings)
 
+    def __sklearn_tags__(self) -> Any:
+        """Add that there may be several targets."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def _mean_and_scale(y: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of each column, 1 for those of constants."""
+    mean = np.average(y, axis=0, weights=weights)
+    scale = np.sqrt(np.average((y - mean) ** 2, axis=0, weights=weights))
+    rounding = 10 * np.finfo(y.dtype).eps * np.abs(mean)
+    return mean, np.where(scale > rounding, scale, 1.0)
+
 
 def _check_numbers(name: str, y: Any, n_samples: int) -> np.ndarray:
     """Return targets as floats, or raise for what is none."""
-    if y is None:
-        raise ValueError(f"{name} is None. This estimator requires {name} to be passed.")
+    check_target_given(name, y)
     try:
         numbers = np.asarray(y, dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -22,6 +22,7 @@ __all__ = [
     "check_no_missing",
     "check_number",
     "check_sample_weight",
+    "check_target_given",
     "check_texts",
     "is_missing",
     "n_characters",
@@ -111,6 +112,14 @@ def check_no_missing(name: str, values: Any) -> None:
         )
 
 
+def check_target_given(name: str, y: Any) -> None:
+    """Raise if there are no targets."""
+    if y is None:
+        raise ValueError(
+            f"This estimator requires {name} to be passed, but the target {name} is None."
+        )
+
+
 def check_sample_weight(name: str, weights: Any, n_samples: int) -> np.ndarray | None:
     """Return weights as floats, None for None.
 
@@ -129,7 +138,7 @@ def check_sample_weight(name: str, weights: Any, n_samples: int) -> np.ndarray |
         )
     if not np.isfinite(array).all() or (array < 0).any() or not array.any():
         raise ValueError(
-            f"{name} can't be used. Accepted: finite numbers of at least 0, not all of them 0."
+            f"{name} can't be used. Accepted: finite numbers of at least 0, not all of them zero."
         )
     return array
 

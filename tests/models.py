@@ -7,7 +7,8 @@ transformers configs.
 import json
 import string
 import tempfile
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,16 +53,16 @@ _BERT_PAD_LATE = ("[UNK]", "[CLS]", "[SEP]", "[MASK]", "[PAD]")
 _MPNET_SPECIALS = ("[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]")
 
 
-def _wordpieces(specials: tuple[str, ...]) -> list[str]:
+def _wordpieces(specials: tuple[str, ...], more: Sequence[str] = ()) -> list[str]:
     letters = list(string.ascii_lowercase + string.digits)
     tokens = [*specials, *PUNCTUATION, *letters, *(f"##{c}" for c in letters), *CHINESE, *WORDS]
-    return list(dict.fromkeys(tokens))
+    return list(dict.fromkeys([*tokens, *more]))
 
 
 def _bert_tokenizer(
-    specials: tuple[str, ...] = _BERT_SPECIALS, **options: Any
+    specials: tuple[str, ...] = _BERT_SPECIALS, words: Sequence[str] = (), **options: Any
 ) -> PreTrainedTokenizerFast:
-    vocabulary = {token: number for number, token in enumerate(_wordpieces(specials))}
+    vocabulary = {token: number for number, token in enumerate(_wordpieces(specials, words))}
     tokenizer = Tokenizer(token_models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True, handle_chinese_chars=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -310,6 +311,11 @@ FAMILIES = {
         },
     ),
 }
+
+
+def bert_that_knows(words: Sequence[str]) -> Family:
+    """Return BERT with these words in its vocabulary, beside the common ones."""
+    return replace(FAMILIES["bert"], tokenizer=lambda: _bert_tokenizer(words=words))
 
 
 def save(folder: Path, model: Any, tokenizer: PreTrainedTokenizerFast) -> Path:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.metrics import accuracy_score
+from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_validate
 from skorch.callbacks import Callback
 
@@ -268,11 +268,16 @@ def test_validation_data_are_scored_before_the_first_step(make):
 
 def test_early_stopping_goes_back_to_the_best_weights(make):
     settings = {"freeze": -2, "max_epochs": 40, "lr": 3e-3, "head_lr": 1e-2}
-    validation = {"X_val": X[:10], "y_val": Y[:10]}
+    # The more is learnt, the worse it gets.
+    opposite = np.where(Y[:10] == "up", "down", "up")
+    validation = {"X_val": X[:10], "y_val": opposite}
     stopped = make(**settings, early_stopping=True, n_iter_no_change=2).fit(X, Y, **validation)
-    scores = [row["valid_score"] for row in stopped.history_]
-    assert len(scores) < 41
-    assert stopped.score(X[:10], Y[:10]) == max(scores)
+    rows = stopped.history_
+    best = max(rows, key=lambda row: (row["valid_score"], -row["valid_loss"]))
+    assert best["epoch"] == rows[-1]["epoch"] - 2
+    assert stopped.score(X[:10], opposite) == best["valid_score"]
+    found = log_loss(opposite, stopped.predict_proba(X[:10]), labels=["down", "up"])
+    assert found == pytest.approx(best["valid_loss"], rel=1e-4)
 
 
 def test_early_stopping_holds_out_a_stratified_share(make):
@@ -452,7 +457,7 @@ def test_bad_targets_and_validation_data_are_named(make):
         classifier.fit(X[:3], ["up"] * 3)
     with pytest.raises(ValueError, match="40 texts and y has 41 labels"):
         classifier.fit(X, [*Y, "up"])
-    with pytest.raises(ValueError, match="y is None"):
+    with pytest.raises(ValueError, match="target y is None"):
         classifier.fit(X, None)
     with pytest.raises(ValueError, match="continuous"):
         classifier.fit(X, np.linspace(0, 1, len(X)))

@@ -97,7 +97,7 @@ def test_in_a_search_and_through_a_pickle(make):
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (None, "y is None"),
+        (None, "target y is None"),
         (["a"] * len(X), "no numbers"),
         (Y[:-1], r"40 texts and y has shape \(39,\)"),
         (np.zeros((len(X), 2, 2)), "one row of numbers"),

@@ -150,7 +150,7 @@ class Checkpoint:
         Its weights are float32, or float64 if that is the precision: what is lost in rounding
         small steps to bfloat16 weights would never add up.
         """
-        with _quiet_transformers():
+        with _loading, _quiet_transformers():
             model = _load_model(self.folder, self.exact_dtype)
         model.to(self.device)
         if self.device.type == "cpu":
@@ -218,6 +218,7 @@ _loaded: weakref.WeakValueDictionary[tuple[str, str, _Stamp, str, str], Checkpoi
 )
 # Keeps the latest alive between calls of estimators that hold no fitted state.
 _recent: deque[Checkpoint] = deque(maxlen=4)
+# Loading changes settings of the process (default dtype, generators, transformers' logging).
 _loading = threading.Lock()
 _fingerprints: dict[_Stamp, str] = {}
 

@@ -21,6 +21,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
+from sklearn_bert.encoder.randomness import same_draws
 from sklearn_bert.errors import ModelLoadError, parameter_error
 
 __all__ = [
@@ -221,7 +222,7 @@ def checkpoint_activations(model: PreTrainedModel) -> None:
 def _checkpointed(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if not torch.is_grad_enabled():
         return forward(*args, **kwargs)
-    return checkpoint(forward, *args, use_reentrant=False, **kwargs)
+    return checkpoint(forward, *args, use_reentrant=False, context_fn=same_draws, **kwargs)
 
 
 def parameter_places(model: PreTrainedModel) -> dict[str, int | None]:

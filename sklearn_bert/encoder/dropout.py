@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from sklearn_bert.encoder.randomness import generator
+
 __all__ = ["CpuDropout", "dropout", "use_cpu_dropout"]
 
 _BITS = 16
@@ -27,17 +29,20 @@ def dropout(values: torch.Tensor, p: float) -> torch.Tensor:
     """
     if p >= 1:
         return values * 0
-    draws = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+    draws = torch.empty(-(-values.numel() // 4), dtype=torch.int64)
+    draws.random_(-(2**63), None, generator=generator())
     bits = draws.view(torch.int16)[: values.numel()].view(values.shape)
     kept = bits >= round(p * 2**_BITS) - 2 ** (_BITS - 1)
     return values * (kept.to(values.dtype) * (1 / (1 - p)))
 
 
 class CpuDropout(nn.Dropout):
-    """A dropout layer that uses `dropout` in training."""
+    """A dropout layer that uses `dropout` in training on a CPU."""
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Drop values in training; pass them on otherwise."""
+        if values.device.type != "cpu":
+            return super().forward(values)
         return dropout(values, self.p) if self.training and self.p else values
 
 

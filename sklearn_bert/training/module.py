@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -12,10 +12,12 @@ from torch import nn
 
 from sklearn_bert.encoder.checkpoint import Checkpoint
 from sklearn_bert.encoder.depth import UpperPart, checkpoint_activations
+from sklearn_bert.encoder.dropout import CpuDropout
 from sklearn_bert.encoder.freezing import Freezing
 from sklearn_bert.encoder.pooling import pool
+from sklearn_bert.encoder.randomness import generator
 
-__all__ = ["ACTIVATIONS", "FineTuneModule", "build_head", "head_settings"]
+__all__ = ["ACTIVATIONS", "FineTuneModule", "build_head", "head_settings", "restore_head"]
 
 # scikit-learn's names of MLPClassifier, and the one that BERT is used to.
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -142,10 +144,7 @@ class FineTuneModule(nn.Module):
         settings, weights = state.pop("_head")
         super().__setstate__(state)
         self._trained = _as_tensors(state["_trained"])
-        with torch.device("meta"):
-            self.head = build_head(**settings)
-        self.head.load_state_dict(_as_tensors(weights), assign=True)
-        self.head.train(self.training)
+        self.head = restore_head(settings, _as_tensors(weights)).train(self.training)
 
 
 def build_head(
@@ -154,22 +153,37 @@ def build_head(
     n_outputs: int,
     activation: str,
     dropout: float,
+    linear: Callable[..., nn.Linear] | None = None,
 ) -> nn.Sequential:
     """Return a linear map or a multi-layer perceptron, with dropout before each linear map.
 
-    The last linear map starts as BERT's do: normal with a standard deviation of 0.02, zero biases.
+    The last linear map starts as BERT's do: normal with a standard deviation of 0.02, zero biases;
+    unless `linear` makes them.
     """
+    linear = linear or _new_linear
     sizes = [n_features, *hidden_layer_sizes, n_outputs]
     layers: list[nn.Module] = []
     for number, (inner, outer) in enumerate(pairwise(sizes)):
         if number:
             layers.append(ACTIVATIONS[activation]())
-        linear = nn.Linear(inner, outer)
-        if number == len(sizes) - 2:
-            nn.init.normal_(linear.weight, std=0.02)
-            nn.init.zeros_(linear.bias)
-        layers += [nn.Dropout(dropout), linear]
+        is_last = number == len(sizes) - 2
+        layers += [CpuDropout(dropout), linear(inner, outer, is_last)]
     return nn.Sequential(*layers)
+
+
+def restore_head(settings: dict[str, Any], weights: Mapping[str, torch.Tensor]) -> nn.Sequential:
+    """Return the head that had these settings and weights.
+
+    Nothing is allocated for sizes that the weights do not have.
+
+    Raises
+    ------
+    RuntimeError
+        If the weights are others.
+    """
+    head = build_head(**settings, linear=_linear_without_weights)
+    head.load_state_dict(dict(weights), assign=True)
+    return head
 
 
 def head_settings(head: nn.Sequential) -> dict[str, Any]:
@@ -184,6 +198,23 @@ def head_settings(head: nn.Sequential) -> dict[str, Any]:
         "activation": activations[0] if activations else "relu",
         "dropout": next(layer.p for layer in head if isinstance(layer, nn.Dropout)),
     }
+
+
+def _new_linear(inner: int, outer: int, is_last: bool) -> nn.Linear:
+    linear: nn.Linear = nn.utils.skip_init(nn.Linear, inner, outer, dtype=torch.float32)
+    if is_last:
+        nn.init.normal_(linear.weight, std=0.02, generator=generator())
+        nn.init.zeros_(linear.bias)
+        return linear
+    # As PyTorch starts linear maps.
+    bound = inner**-0.5
+    nn.init.uniform_(linear.weight, -bound, bound, generator=generator())
+    nn.init.uniform_(linear.bias, -bound, bound, generator=generator())
+    return linear
+
+
+def _linear_without_weights(inner: int, outer: int, is_last: bool) -> nn.Linear:
+    return nn.Linear(inner, outer, device="meta")
 
 
 def _train_where_it_trains(module: nn.Module, mode: bool) -> None:
