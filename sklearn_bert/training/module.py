@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -41,6 +41,8 @@ class FineTuneModule(nn.Module):
     ----------
     encoder : PreTrainedModel, UpperPart or None
         What of the encoder runs in training; None if nothing of it trains, or until `attach`.
+    encoder_parameters : dict of str to Parameter
+        What trains of the encoder at any time, by its names in the whole model.
     """
 
     def __init__(self, head: nn.Module, poolings: Sequence[str]) -> None:
@@ -50,13 +52,30 @@ class FineTuneModule(nn.Module):
         self.encoder: nn.Module | None
         self.register_module("encoder", None)
         self.encoder_parameters: dict[str, nn.Parameter] = {}
+        self._parts: dict[int, nn.Module] = {}
         self._trained: dict[str, torch.Tensor] = {}
         self._autocast: torch.dtype | None = None
 
     def attach(
-        self, checkpoint: Checkpoint, freezing: Freezing, gradient_checkpointing: bool = False
+        self,
+        checkpoint: Checkpoint,
+        freezing: Freezing,
+        gradient_checkpointing: bool = False,
+        depths: Collection[int] = (),
     ) -> None:
-        """Load the part of the encoder that trains, with what was trained of it before, if any."""
+        """Load the part of the encoder that trains, with what was trained of it before, if any.
+
+        Parameters
+        ----------
+        checkpoint : Checkpoint
+            The pretrained encoder.
+        freezing : Freezing
+            What trains at any time.
+        gradient_checkpointing : bool, default=False
+            Whether activations are computed twice instead of kept.
+        depths : collection of int
+            Above that of `freezing`, where `enter` will have the part begin.
+        """
         self._autocast = checkpoint.dtype if checkpoint.dtype.itemsize == 2 else None
         self.head.to(checkpoint.device, checkpoint.exact_dtype)
         if not freezing.trainable:
@@ -72,11 +91,20 @@ class FineTuneModule(nn.Module):
         names = {id(parameter): name for name, parameter in model.named_parameters()}
         if gradient_checkpointing:
             checkpoint_activations(model)
-        self.encoder = model if freezing.depth == 0 else UpperPart(model, freezing.depth)
-        self.encoder_parameters = {
-            names[id(p)]: p for p in self.encoder.parameters() if p.requires_grad
+        self._parts = {
+            depth: UpperPart(model, depth) if depth else model
+            for depth in {freezing.depth, *depths} - {checkpoint.n_layers}
         }
+        whole = self._parts[freezing.depth]
+        self.encoder_parameters = {names[id(p)]: p for p in whole.parameters() if p.requires_grad}
         self._trained = {}
+        self.enter(freezing)
+
+    def enter(self, freezing: Freezing) -> None:
+        """Train what `freezing` says, of what is attached, and run what lies above its depth."""
+        for name, parameter in self.encoder_parameters.items():
+            parameter.requires_grad_(name in freezing.trainable)
+        self.encoder = self._parts.get(freezing.depth)
         self.set_modes()
 
     def train(self, mode: bool = True) -> FineTuneModule:
@@ -121,9 +149,7 @@ class FineTuneModule(nn.Module):
 
     def trained(self) -> dict[str, torch.Tensor]:
         """Return what trains of the encoder, by its names in the whole model."""
-        if self.encoder is None:
-            return self._trained
-        return dict(self.encoder_parameters)
+        return dict(self.encoder_parameters) or self._trained
 
     def trained_parameters(self) -> list[nn.Parameter]:
         """Return all parameters that train: the head's, then the encoder's."""
@@ -135,6 +161,7 @@ class FineTuneModule(nn.Module):
         state["_modules"] = {"head": _on_cpu(self.head), "encoder": None}
         state["_trained"] = {name: p.detach().cpu() for name, p in self.trained().items()}
         state["encoder_parameters"] = {}
+        state["_parts"] = {}
         return state
 
 
