@@ -80,7 +80,8 @@ def run(report: Report, options: argparse.Namespace) -> None:
         "the first epoch, one layer more in each that follows; discriminative: rates fall by 2.6 "
         "from layer to layer; slanted: rates rise over a tenth of the steps, then fall in a line "
         "to 1/32. Mean ± standard deviation over seeds. Seconds: means, of fits that found "
-        "nothing kept."
+        "nothing kept. Gains: means of differences within seeds ± their standard error; those of "
+        f"less than {_STANDARD_ERRORS} standard errors are undecided."
     )
 
 
@@ -169,17 +170,18 @@ def _add_findings(report: Report, corpus: str, rounds: list[Result]) -> None:
         differences = [high - low for low, high in zip(*values, strict=True)]
         mean = statistics.mean(differences)
         error = statistics.stdev(differences) / math.sqrt(len(differences))
-        findings.append(f"{better} over {worse}: {mean:+.4f} ± {error:.4f}, {_said(mean, error)}")
-    report.note(
-        f"{corpus}, mean gain in accuracy ± its standard error over seeds; less than "
-        f"{_STANDARD_ERRORS} standard errors is undecided. {'; '.join(findings)}."
+        findings.append([better, worse, f"{mean:+.4f} ± {error:.4f}", _said(mean, error)])
+    report.table(
+        f"{corpus}: what holds",
+        ["", "better than", "gain in accuracy", "here"],
+        findings,
     )
 
 
 def _said(mean: float, error: float) -> str:
     if abs(mean) <= _STANDARD_ERRORS * error or mean == 0:
         return "undecided"
-    return "holds" if mean > 0 else "does not hold, it is worse"
+    return "holds" if mean > 0 else "does not hold"
 
 
 def _values(rounds: list[Result], name: str, key: str) -> list[float]:
