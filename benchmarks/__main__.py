@@ -23,6 +23,8 @@ NAMES = (
     "depths",
     "tuning_cost",
     "defaults",
+    "ulmfit",
+    "pairs",
 )
 _REPEATS = 5
 _QUICK_REPEATS = 2

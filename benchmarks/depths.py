@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.children import Job, Result, run_job
-from benchmarks.report import Report
+from benchmarks.report import Report, mean_and_deviation
 
 # Seeds are repeats enough.
 REPEATS = 1
@@ -231,9 +231,7 @@ def _report_sst2(report: Report, result: Result, checked: bool) -> None:
     depths = _by_depth(result)
     rows = []
     for name, fits in depths.items():
-        accuracies = [fit["accuracy"] for fit in fits]
-        deviation = statistics.stdev(accuracies) if len(fits) > 1 else 0.0
-        rows.append([name, f"{statistics.mean(accuracies):.4f} ± {deviation:.4f}", *_cost(fits)])
+        rows.append([name, mean_and_deviation([fit["accuracy"] for fit in fits]), *_cost(fits)])
     report.table(_title("SST-2", result), ["freeze", "accuracy", *_COST_COLUMNS], rows)
     seeds = sorted({fit["seed"] for fit in result["fits"]})
     report.note(f"SST-2: mean ± standard deviation over seeds {seeds}.")

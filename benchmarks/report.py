@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.machine import machine, versions
 
-__all__ = ["Report", "median", "spread"]
+__all__ = ["Report", "mean_and_deviation", "median", "spread"]
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -119,3 +119,9 @@ def spread(values: Sequence[float], digits: int = 1) -> str:
     """Return "median [least..most]"."""
     middle, least, most = statistics.median(values), min(values), max(values)
     return f"{middle:.{digits}f} [{least:.{digits}f}..{most:.{digits}f}]"
+
+
+def mean_and_deviation(values: Sequence[float], digits: int = 4) -> str:
+    """Return "mean ± standard deviation", which is 0 for a single value."""
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f}"

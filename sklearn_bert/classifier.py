@@ -62,11 +62,15 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         Not applied to biases and norms.
     lr_schedule : {"linear", "cosine", "constant", "step", "slanted_triangular"}, default="linear"
         How learning rates fall after warmup: in a line to 0; along a cosine to 0; not at all; to a
-        tenth after half of training and a hundredth after three quarters; or in a line to 1/32.
+        tenth after half of training and a hundredth after three quarters; or in a line to 1/32,
+        from where "slanted_triangular" rises too (ULMFiT's, with a ratio of 32).
     warmup : float or int, default=0.1
-        Share of the steps, or their number, in which learning rates rise.
+        Share of the steps, or their number, in which learning rates rise; the cut fraction of
+        "slanted_triangular".
     gradual_unfreezing : bool, default=False
-        Whether to train the head alone in the first epoch, and one layer more in each that follows.
+        Whether to train the head alone in the first epoch, and one layer more in each that follows,
+        down to `freeze`: with few epochs the lowest layers stay frozen. What is frozen in an epoch
+        is not run in it. In a warm start, what was trained before trains from the first epoch.
     max_grad_norm : float or None, default=1.0
         Gradients are scaled down to this norm.
     gradient_accumulation : int, default=1
@@ -142,6 +146,10 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
     ----------
     Lee, Tang and Lin, "What Would Elsa Do? Freezing Layers During Transformer Fine-Tuning",
     arXiv 1911.03090.
+
+    Howard and Ruder, "Universal Language Model Fine-tuning for Text Classification",
+    arXiv 1801.06146: `gradual_unfreezing`, ``layer_lr_decay=1 / 2.6``,
+    ``lr_schedule="slanted_triangular"`` and ``pooling=["last", "max", "mean"]``.
 
     Examples
     --------

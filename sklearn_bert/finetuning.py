@@ -11,6 +11,7 @@ import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_bert.encoder.checkpoint import Checkpoint
-from sklearn_bert.encoder.freezing import Freezing, resolve_freeze
+from sklearn_bert.encoder.freezing import Freezing, resolve_freeze, unfreeze_gradually
 from sklearn_bert.encoder.frozen import FrozenEncoder
 from sklearn_bert.encoder.pooling import POOLINGS
 from sklearn_bert.encoder.randomness import own_randomness
@@ -32,11 +33,17 @@ from sklearn_bert.samples import Samples, Targets
 from sklearn_bert.training import net as nets
 from sklearn_bert.training.batches import LabelledTexts
 from sklearn_bert.training.callbacks import BestWeights, EpochHistory, GradualUnfreezing, Progress
-from sklearn_bert.training.inputs import make_inputs
+from sklearn_bert.training.inputs import Inputs, make_inputs
 from sklearn_bert.training.module import FineTuneModule, build_head, head_settings, restore_head
 from sklearn_bert.training.optimizer import MakeOptimizer
 from sklearn_bert.tuning_parameters import check_tuning_parameters, head_sizes
-from sklearn_bert.validation import check_sample_weight, check_texts, one_or_list
+from sklearn_bert.validation import (
+    Text,
+    check_sample_weight,
+    check_texts,
+    n_characters,
+    one_or_list,
+)
 
 __all__ = ["BertFineTuneBase"]
 
@@ -142,7 +149,8 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         check_tuning_parameters(self)
         reference = self._reference(self.max_length)
         encoder = reference.encoder(int(self.verbose))
-        freezing = self._freezing(encoder)
+        stages = self._stages(self._freezing(encoder), encoder.checkpoint)
+        freezing = stages[-1]
         seed = int(check_random_state(self.random_state).randint(_SEEDS))
         if validation is None and self.early_stopping:
             samples, validation = self._hold_out(samples, targets, seed)
@@ -156,11 +164,11 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
             **_of_encoder(encoder, freezing),
         }
         with own_randomness(seed, encoder.checkpoint.device):
-            module = self._module(encoder, freezing, targets)
+            module = self._module(encoder, stages, targets)
             fitted["n_trainable_parameters_"] = sum(
                 p.numel() for p in module.parameters() if p.requires_grad
             )
-            self._train(module, encoder, freezing, samples, validation, targets, seed, fitted)
+            self._train(module, encoder, stages, samples, validation, targets, seed, fitted)
 
     def _reference(self, max_length: int | None) -> EncoderReference:
         return EncoderReference(
@@ -229,6 +237,20 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         if not set(poolings) <= set(accepted):
             raise parameter_error("pooling", poolings, accepted, remedy)
 
+    def _stages(self, freezing: Freezing, checkpoint: Checkpoint) -> list[Freezing]:
+        """Return what trains in the first epochs; the last holds from then on."""
+        if not self.gradual_unfreezing:
+            return [freezing]
+        goes_on = self.warm_start and hasattr(self, "net_")
+        return unfreeze_gradually(
+            freezing,
+            self.max_epochs,
+            checkpoint.n_layers,
+            checkpoint.parameter_places,
+            checkpoint.lower.shares_layers,
+            self.net_.module_.trained() if goes_on else (),
+        )
+
     def _validation(
         self, X_val: Any, y_val: Any, sample_weight_val: Any, targets: Targets
     ) -> Samples | None:
@@ -262,13 +284,13 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         return samples.take(train), samples.take(held_out)
 
     def _module(
-        self, encoder: FrozenEncoder, freezing: Freezing, targets: Targets
+        self, encoder: FrozenEncoder, stages: list[Freezing], targets: Targets
     ) -> FineTuneModule:
         """Return the module to train: a new one, or in a warm start a copy of the trained one."""
         poolings = one_or_list("pooling", self.pooling)
         if self.warm_start and hasattr(self, "net_"):
             module = copy.deepcopy(self.net_.module_)
-            self._check_warm_start(module, freezing, poolings)
+            self._check_warm_start(module, stages[-1], poolings)
         else:
             head = build_head(
                 len(poolings) * encoder.checkpoint.hidden_size,
@@ -278,7 +300,8 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
                 self.dropout,
             )
             module = FineTuneModule(head, poolings)
-        module.attach(encoder.checkpoint, freezing, self.gradient_checkpointing)
+        depths = [stage.depth for stage in stages]
+        module.attach(encoder.checkpoint, stages[-1], self.gradient_checkpointing, depths)
         return module
 
     def _check_warm_start(
@@ -296,7 +319,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         self,
         module: FineTuneModule,
         encoder: FrozenEncoder,
-        freezing: Freezing,
+        stages: list[Freezing],
         samples: Samples,
         validation: Samples | None,
         targets: Targets,
@@ -304,26 +327,14 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         fitted: dict[str, Any],
     ) -> None:
         texts = samples.texts + ([] if validation is None else validation.texts)
-        inputs = make_inputs(
-            encoder, texts, module.poolings, freezing.depth, bool(freezing.trainable)
-        )
-        if inputs.n_cut:
-            _warn_cut(inputs.n_cut, len(texts), encoder.max_length)
-        rows = np.arange(len(texts))
-        train = LabelledTexts(inputs, rows[: len(samples.texts)], samples.y, samples.weights)
-        held_out = None
-        if validation is not None:
-            by_length = np.argsort(-inputs.lengths[len(samples.texts) :], kind="stable")
-            sorted_ = validation.take(by_length)
-            held_out = LabelledTexts(
-                inputs, len(samples.texts) + by_length, sorted_.y, sorted_.weights
-            )
+        inputs_at = partial(_inputs_at, encoder, texts, module.poolings)
+        train, held_out = _datasets(inputs_at(stages[0].depth), samples, validation)
+        if train.inputs.n_cut:
+            _warn_cut(train.inputs.n_cut, len(texts), encoder.max_length)
         history = EpochHistory(held_out)
         best = BestWeights(history, self.n_iter_no_change if self.early_stopping else None)
-        callbacks = [history, best, Progress(history, show=bool(self.verbose))]
-        if self.gradual_unfreezing:
-            checkpoint = encoder.checkpoint
-            callbacks.append(GradualUnfreezing(checkpoint.parameter_places, checkpoint.n_layers))
+        unfreezing = GradualUnfreezing(stages, inputs_at)
+        callbacks = [unfreezing, history, best, Progress(history, show=bool(self.verbose))]
         net = self._make_net(module, encoder, targets, callbacks, fitted["lr_"], seed)
         try:
             net.train(train, held_out)
@@ -377,6 +388,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
     def _set_fitted(
         self, net: Any, history: list[dict[str, float]], fitted: dict[str, Any]
     ) -> None:
+        net.module_.enter(fitted["freezing_"])
         net.module_.eval()
         net.release()
         for name, value in fitted.items():
@@ -440,7 +452,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         outputs, n_cut = [], 0
         for start in range(0, len(texts), _PREDICTED_TOGETHER):
             part = texts[start : start + _PREDICTED_TOGETHER]
-            inputs = make_inputs(encoder, part, module.poolings, self.depth_, trains)
+            inputs = _inputs_at(encoder, part, module.poolings, self.depth_)
             n_cut += inputs.n_cut
             dataset = LabelledTexts(inputs, np.arange(len(part)))
             outputs.append(self.net_.outputs(dataset, self.net_.batch_size))
@@ -466,6 +478,25 @@ def _of_encoder(encoder: FrozenEncoder, freezing: Freezing) -> dict[str, Any]:
         "precision_": encoder.checkpoint.precision,
         "max_length_": encoder.max_length,
     }
+
+
+def _inputs_at(
+    encoder: FrozenEncoder, texts: Sequence[Text], poolings: Sequence[str], depth: int
+) -> Inputs:
+    return make_inputs(encoder, texts, poolings, depth, depth < encoder.checkpoint.n_layers)
+
+
+def _datasets(
+    inputs: Inputs, samples: Samples, validation: Samples | None
+) -> tuple[LabelledTexts, LabelledTexts | None]:
+    """Return rows to train on and, the longest texts first, those to validate on."""
+    n = len(samples.texts)
+    train = LabelledTexts(inputs, np.arange(n), samples.y, samples.weights)
+    if validation is None:
+        return train, None
+    by_length = np.argsort([-n_characters(text) for text in validation.texts], kind="stable")
+    held_out = validation.take(by_length)
+    return train, LabelledTexts(inputs, n + by_length, held_out.y, held_out.weights)
 
 
 def _warn_cut(n_cut: int, n_texts: int, max_length: int) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
 from sklearn_bert.errors import parameter_error
 
-__all__ = ["Freezing", "resolve_freeze"]
+__all__ = ["Freezing", "resolve_freeze", "unfreeze_gradually"]
 
 _SHOWN = 5
 
@@ -88,6 +88,42 @@ def resolve_freeze(
     for pattern in _patterns(unfreeze):
         trainable |= _matching(pattern, list(places))
     return Freezing.of(trainable, places, n_layers, shares_layers)
+
+
+def unfreeze_gradually(
+    freezing: Freezing,
+    n_epochs: int,
+    n_layers: int,
+    places: Mapping[str, int | None],
+    shares_layers: bool = False,
+    trained: Collection[str] = (),
+) -> list[Freezing]:
+    """Return what trains in the first epochs; the last holds in all that follow.
+
+    At first the head alone, then one layer more in each epoch, from the top down, and the
+    embeddings in the end (ULMFiT, arXiv 1801.06146). What several layers share comes with the
+    lowest, what follows the layers with the highest; layers that are one module come as one.
+
+    Parameters
+    ----------
+    freezing : Freezing
+        What may train at all.
+    n_epochs : int
+        Epochs there will be.
+    n_layers, places, shares_layers
+        As in `resolve_freeze`.
+    trained : collection of str
+        Names of parameters that are not as pretrained any more. They train from the first epoch,
+        since what passes them can't be kept.
+    """
+    n_steps = 1 if shares_layers else n_layers
+    heights = {name: min(places[name] or 0, n_steps - 1) for name in freezing.trainable}
+    stages = []
+    for lowest in range(n_steps, max(n_steps - n_epochs, -2), -1):
+        reached = {name for name, height in heights.items() if height >= lowest}
+        trainable = reached | (freezing.trainable & set(trained))
+        stages.append(Freezing.of(trainable, places, n_layers, shares_layers))
+    return stages
 
 
 def _frozen_layers(freeze: Any, n_layers: int, shares_layers: bool) -> int:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from skorch.callbacks import Callback
 from tqdm.auto import tqdm
 
+from sklearn_bert.encoder.freezing import Freezing
 from sklearn_bert.training.batches import LabelledTexts
+from sklearn_bert.training.inputs import Inputs
+from sklearn_bert.training.net import interruptible
 
 __all__ = ["BestWeights", "EpochHistory", "GradualUnfreezing", "Progress"]
 
@@ -163,27 +166,50 @@ class Progress(OwnCallback):
 
 
 class GradualUnfreezing(OwnCallback):
-    """Trains the head alone in the first epoch, and one layer more in each (arXiv 1801.06146).
+    """Begins the stages of gradual unfreezing, each with inputs of its own depth.
+
+    A text passes the layers that are frozen in a stage before it, and in the stage the others
+    alone.
 
     Parameters
     ----------
-    places : dict of str to int or None
-        Where a text meets each parameter of the encoder; from `parameter_places`.
-    n_layers : int
-        Layers of the encoder.
+    stages : sequence of Freezing
+        What trains in the first epochs; from `unfreeze_gradually`. The last holds in all that
+        follow; one alone holds in all.
+    inputs_at : callable
+        From a depth to the inputs of all texts.
     """
 
-    def __init__(self, places: Mapping[str, int | None], n_layers: int) -> None:
-        self.places = places
-        self.n_layers = n_layers
+    def __init__(self, stages: Sequence[Freezing], inputs_at: Callable[[int], Inputs]) -> None:
+        self.stages = stages
+        self.inputs_at: Callable[[int], Inputs] | None = inputs_at
 
-    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        lowest = self.n_layers + 1 - len(net.history)
-        for name, parameter in net.module_.encoder_parameters.items():
-            place = self.places[name]
-            height = 0 if place is None else min(place, self.n_layers - 1)
-            parameter.requires_grad_(height >= lowest)
-        net.module_.set_modes()
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        net.module_.enter(self.stages[0])
+
+    def on_epoch_begin(
+        self,
+        net: Any,
+        dataset_train: LabelledTexts | None = None,
+        dataset_valid: LabelledTexts | None = None,
+        **kwargs: Any,
+    ) -> None:
+        number = len(net.history)
+        if not 1 < number <= len(self.stages):
+            return
+        before, stage = self.stages[number - 2 : number]
+        if stage.depth != before.depth:
+            assert self.inputs_at is not None
+            with interruptible():
+                inputs = self.inputs_at(stage.depth)
+            for dataset in (dataset_train, dataset_valid):
+                if dataset is not None:
+                    dataset.inputs = inputs
+        net.module_.enter(stage)
+
+    def release(self) -> None:
+        """Let go of the texts."""
+        self.inputs_at = None
 
 
 def _said(row: dict[str, float]) -> str:

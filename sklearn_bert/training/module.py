@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -43,6 +43,8 @@ class FineTuneModule(nn.Module):
     ----------
     encoder : PreTrainedModel, UpperPart or None
         What of the encoder runs in training; None if nothing of it trains, or until `attach`.
+    encoder_parameters : dict of str to Parameter
+        What trains of the encoder at any time, by its names in the whole model.
     """
 
     def __init__(self, head: nn.Sequential, poolings: Sequence[str]) -> None:
@@ -52,13 +54,30 @@ class FineTuneModule(nn.Module):
         self.encoder: nn.Module | None
         self.register_module("encoder", None)
         self.encoder_parameters: dict[str, nn.Parameter] = {}
+        self._parts: dict[int, nn.Module] = {}
         self._trained: dict[str, torch.Tensor] = {}
         self._autocast: torch.dtype | None = None
 
     def attach(
-        self, checkpoint: Checkpoint, freezing: Freezing, gradient_checkpointing: bool = False
+        self,
+        checkpoint: Checkpoint,
+        freezing: Freezing,
+        gradient_checkpointing: bool = False,
+        depths: Collection[int] = (),
     ) -> None:
-        """Load the part of the encoder that trains, with what was trained of it before, if any."""
+        """Load the part of the encoder that trains, with what was trained of it before, if any.
+
+        Parameters
+        ----------
+        checkpoint : Checkpoint
+            The pretrained encoder.
+        freezing : Freezing
+            What trains at any time.
+        gradient_checkpointing : bool, default=False
+            Whether activations are computed twice instead of kept.
+        depths : collection of int
+            Above that of `freezing`, where `enter` will have the part begin.
+        """
         self._autocast = checkpoint.dtype if checkpoint.dtype.itemsize == 2 else None
         self.head.to(checkpoint.device, checkpoint.exact_dtype)
         if not freezing.trainable:
@@ -74,11 +93,20 @@ class FineTuneModule(nn.Module):
         names = {id(parameter): name for name, parameter in model.named_parameters()}
         if gradient_checkpointing:
             checkpoint_activations(model)
-        self.encoder = model if freezing.depth == 0 else UpperPart(model, freezing.depth)
-        self.encoder_parameters = {
-            names[id(p)]: p for p in self.encoder.parameters() if p.requires_grad
+        self._parts = {
+            depth: UpperPart(model, depth) if depth else model
+            for depth in {freezing.depth, *depths} - {checkpoint.n_layers}
         }
+        whole = self._parts[freezing.depth]
+        self.encoder_parameters = {names[id(p)]: p for p in whole.parameters() if p.requires_grad}
         self._trained = {}
+        self.enter(freezing)
+
+    def enter(self, freezing: Freezing) -> None:
+        """Train what `freezing` says, of what is attached, and run what lies above its depth."""
+        for name, parameter in self.encoder_parameters.items():
+            parameter.requires_grad_(name in freezing.trainable)
+        self.encoder = self._parts.get(freezing.depth)
         self.set_modes()
 
     def train(self, mode: bool = True) -> FineTuneModule:
@@ -123,9 +151,7 @@ class FineTuneModule(nn.Module):
 
     def trained(self) -> dict[str, torch.Tensor]:
         """Return what trains of the encoder, by its names in the whole model."""
-        if self.encoder is None:
-            return self._trained
-        return dict(self.encoder_parameters)
+        return dict(self.encoder_parameters) or self._trained
 
     def trained_parameters(self) -> list[nn.Parameter]:
         """Return all parameters that train: the head's, then the encoder's."""
@@ -138,6 +164,7 @@ class FineTuneModule(nn.Module):
         state["_head"] = head_settings(self.head), _as_arrays(self.head.state_dict())
         state["_trained"] = _as_arrays(self.trained())
         state["encoder_parameters"] = {}
+        state["_parts"] = {}
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

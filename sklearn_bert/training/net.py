@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,15 +27,31 @@ from sklearn_bert.training.losses import MISSING_TARGET
 from sklearn_bert.training.module import FineTuneModule
 from sklearn_bert.training.schedule import scheduler
 
-__all__ = ["ClassifierNet", "FineTuning", "LabelSetNet", "RegressorNet", "TasksNet"]
+__all__ = [
+    "ClassifierNet",
+    "FineTuning",
+    "LabelSetNet",
+    "RegressorNet",
+    "TasksNet",
+    "interruptible",
+]
 
 
 class _Interrupted(BaseException):
-    """Ctrl-C while a callback of ours evaluates; never leaves this module."""
+    """Ctrl-C while a callback of ours is at work; never leaves this module."""
 
 
 class _Stop(Exception):
     """A callback asked to stop; never leaves this module."""
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Have Ctrl-C in a callback's long work reach the user; else it would mean "stop"."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise _Interrupted from None
 
 
 class FineTuning:
@@ -191,14 +207,12 @@ class FineTuning:
     def evaluate(self: Any, dataset: LabelledTexts) -> tuple[float, float]:
         """Return loss and score of the module as it is now."""
         losses, outputs, targets = [], [], []
-        try:
+        with interruptible():
             for batch in self.get_iterator(dataset):
                 step = self.validation_step(batch)
                 losses.append(step["loss"].item() * len(batch[1]))
                 outputs.append(to_numpy(step["y_pred"]))
                 targets.append(to_numpy(batch[1]))
-        except KeyboardInterrupt:
-            raise _Interrupted from None
         score = self.score_outputs(np.concatenate(outputs), np.concatenate(targets))
         return sum(losses) / len(dataset), score
 

@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 __all__ = ["SCHEDULES", "factor", "scheduler"]
 
 # Slanted triangular: the highest rate is so many times the lowest (ULMFiT, arXiv 1801.06146).
+# The paper's own value; its cut fraction is the warmup.
 _RATIO = 32
 
 

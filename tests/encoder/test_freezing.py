@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sklearn_bert.encoder.depth import parameter_places
-from sklearn_bert.encoder.freezing import resolve_freeze
+from sklearn_bert.encoder.freezing import Freezing, resolve_freeze, unfreeze_gradually
 from tests.models import FAMILIES, N_LAYERS
 
 PLACES = {name: parameter_places(family.build()[0]) for name, family in FAMILIES.items()}
@@ -175,3 +175,61 @@ def test_a_pattern_that_matches_nothing_lists_what_is_near(pattern, near):
 def test_part_of_a_name_between_dots_is_no_match(pattern):
     with pytest.raises(ValueError, match=r"Near are: .*[a-z]"):
         bert("all", [pattern])
+
+
+@pytest.mark.parametrize("freeze", ["none", "embeddings", 2, -1])
+@pytest.mark.parametrize("family", UNSHARED)
+def test_each_epoch_trains_one_layer_more(family, freeze):
+    places = PLACES[family]
+    freezing = resolve_freeze(freeze, None, N_LAYERS, places)
+    stages = unfreeze_gradually(freezing, 99, N_LAYERS, places)
+    assert len(stages) == N_LAYERS + 2
+    assert stages[0] == Freezing(N_LAYERS, frozenset())
+    assert stages[-1] == freezing
+    for epoch, stage in enumerate(stages, start=1):
+        lowest = N_LAYERS + 1 - epoch
+        # What layers share comes with the lowest of them, a pooler or norm with the highest.
+        expected = {
+            name
+            for name in freezing.trainable
+            if (0 if places[name] is None else min(places[name], N_LAYERS - 1)) >= lowest
+        }
+        assert stage.trainable == expected
+        assert stage.depth == max(freezing.depth, lowest, 0)
+
+
+@pytest.mark.parametrize("n_epochs", range(1, N_LAYERS + 4))
+def test_few_epochs_unfreeze_as_many_layers_less_one(n_epochs):
+    stages = unfreeze_gradually(bert("none"), n_epochs, N_LAYERS, BERT)
+    assert len(stages) == min(n_epochs, N_LAYERS + 2)
+    assert stages[-1] == bert("none" if n_epochs >= N_LAYERS + 2 else N_LAYERS + 1 - n_epochs)
+
+
+def test_layers_that_are_one_come_as_one():
+    places = PLACES["albert"]
+    everything = resolve_freeze("none", None, N_LAYERS, places, shares_layers=True)
+    stages = unfreeze_gradually(everything, 99, N_LAYERS, places, shares_layers=True)
+    embeddings = {name for name, place in places.items() if place == -1}
+    assert [stage.trainable for stage in stages] == [
+        set(),
+        set(places) - embeddings,
+        set(places),
+    ]
+    assert [stage.depth for stage in stages] == [N_LAYERS, 0, 0]
+
+
+def test_patterns_are_unfrozen_in_turn():
+    freezing = bert("all", ["layer.1.output", "layer.3.output", "pooler"])
+    stages = unfreeze_gradually(freezing, 4, N_LAYERS, BERT)
+    top = names(r"layer\.3\.output|pooler")
+    expected = [(4, set()), (3, top), (3, top), (1, top | names(r"layer\.1\.output"))]
+    assert [(stage.depth, stage.trainable) for stage in stages] == expected
+
+
+def test_what_was_trained_before_trains_from_the_first_epoch():
+    trained = names(r"layer\.2\.")
+    stages = unfreeze_gradually(bert(1), 99, N_LAYERS, BERT, trained=trained)
+    assert [stage.depth for stage in stages] == [2, 2, 2, 1, 1, 1]
+    assert stages[0].trainable == trained
+    assert stages[1].trainable == trained | at(3, 4)
+    assert stages[-1] == bert(1)

@@ -1,10 +1,14 @@
+import copy
+import weakref
+
 import numpy as np
 import pytest
 import torch
 
-from sklearn_bert.encoder.depth import parameter_places
+from sklearn_bert.encoder.freezing import resolve_freeze, unfreeze_gradually
 from sklearn_bert.training.callbacks import BestWeights, EpochHistory, GradualUnfreezing, Progress
-from tests.models import FAMILIES, N_LAYERS
+from sklearn_bert.training.module import FineTuneModule, build_head
+from tests.models import HIDDEN, N_LAYERS, layers_of
 
 
 class Net:
@@ -135,59 +139,67 @@ def test_patience_ends_a_training(net_of):
     assert len(net.history) == best.epoch + 2
 
 
-def trained_in_epoch(callback, net, epoch):
-    net.history = [None] * epoch
-    callback.on_epoch_begin(net)
-    return {name for name, p in net.module_.encoder_parameters.items() if p.requires_grad}
+@pytest.fixture
+def stages(checkpoint_of):
+    """Return the stages of gradual unfreezing that end with all of BERT."""
+    places = checkpoint_of().parameter_places
+    freezing = resolve_freeze("none", None, N_LAYERS, places)
+    return unfreeze_gradually(freezing, N_LAYERS + 2, N_LAYERS, places)
 
 
-@pytest.mark.parametrize("freeze", ["none", "embeddings", 2, -1])
-@pytest.mark.parametrize("family", ["bert", "modernbert", "mpnet", "deberta-v2"])
-def test_each_epoch_trains_one_layer_more(family, freeze, module_of):
-    module = module_of(freeze, family=family).train()
-    places = parameter_places(FAMILIES[family].build()[0])
-    net, callback = Net(module), GradualUnfreezing(places, N_LAYERS)
-    everything = set(module.encoder_parameters)
+def begin(callback, net, **datasets):
+    """Have the callback see the next epoch begin."""
+    net.history.append(None)
+    if len(net.history) == 1:
+        callback.on_train_begin(net)
+    callback.on_epoch_begin(net, **datasets)
+
+
+def test_only_what_trains_drops_out_and_little_else_is_run(stages, checkpoint_of):
+    module = FineTuneModule(build_head(HIDDEN, (), 2, "relu", 0.1), ["mean"])
+    module.attach(checkpoint_of(), stages[-1], depths=[stage.depth for stage in stages])
+    layers = layers_of(module.train().encoder, "bert")
+    embeddings = module.encoder.embeddings
+    net, callback = Net(module), GradualUnfreezing(stages, lambda depth: depth)
     for epoch in range(1, N_LAYERS + 4):
-        lowest = N_LAYERS + 1 - epoch
-        heights = {
-            name: 0 if places[name] is None else min(places[name], N_LAYERS - 1)
-            for name in everything
-        }
-        expected = {name for name in everything if heights[name] >= lowest}
-        assert trained_in_epoch(callback, net, epoch) == expected
-        assert all(p.requires_grad for p in module.head.parameters())
-    assert trained_in_epoch(callback, net, N_LAYERS + 2) == everything
-
-
-def test_layers_that_do_not_train_yet_do_not_drop_out(module_of):
-    module = module_of("none", encoder_dropout=True).train()
-    net = Net(module)
-    callback = GradualUnfreezing(parameter_places(FAMILIES["bert"].build()[0]), N_LAYERS)
-    layers = module.encoder.encoder.layer
-    for epoch in range(1, N_LAYERS + 3):
-        trained_in_epoch(callback, net, epoch)
-        trains = [all(part.training for part in layer.modules()) for layer in layers]
-        any_trains = [any(part.training for part in layer.modules()) for layer in layers]
-        assert trains == any_trains == [N_LAYERS - i < epoch for i in range(N_LAYERS)]
-        assert module.encoder.embeddings.training == (epoch >= N_LAYERS + 2)
+        begin(callback, net)
+        run = [] if module.encoder is None else list(module.encoder.modules())
+        trains = [N_LAYERS - i < epoch for i in range(N_LAYERS)]
+        assert [layer in run for layer in layers] == trains
+        for layer, expected in zip(layers, trains, strict=True):
+            assert {p.requires_grad for p in layer.parameters()} == {expected}
+            assert not expected or all(part.training for part in layer.modules())
+        assert (embeddings in run) == (epoch > N_LAYERS)
+        assert embeddings not in run or embeddings.training == (epoch >= N_LAYERS + 2)
         assert module.head[0].training
 
 
-def test_gradual_unfreezing_moves_what_trains_and_nothing_else(net_of):
-    places = parameter_places(FAMILIES["bert"].build()[0])
-    net, dataset = net_of("none", max_epochs=2)
-    before = {name: p.detach().clone() for name, p in net.module.encoder_parameters.items()}
-    net.set_params(callbacks=[GradualUnfreezing(places, N_LAYERS)])
-    net.train(dataset, None)
-    moved = {
-        name
-        for name, p in net.module_.encoder_parameters.items()
-        if not torch.equal(p, before[name])
-    }
-    top = {name for name in before if places[name] == N_LAYERS - 1}
-    assert moved <= top
-    assert len(moved) >= len(top) - 1
+def test_inputs_are_asked_for_when_the_depth_changes_and_those_before_let_go(stages, net_of):
+    class Given:
+        def __init__(self, depth):
+            self.depth = depth
+
+    callback = GradualUnfreezing(stages, Given)
+    _, train = net_of("all")
+    held_out = copy.copy(train)
+    train.inputs = held_out.inputs = first = Given(N_LAYERS)
+    net = Net(FineTuneModule(build_head(HIDDEN, (), 2, "relu", 0.1), ["mean"]))
+    begin(callback, net, dataset_train=train, dataset_valid=held_out)
+    assert train.inputs is held_out.inputs is first
+    del first
+    for epoch in range(2, N_LAYERS + 4):
+        before = weakref.ref(train.inputs)
+        begin(callback, net, dataset_train=train, dataset_valid=held_out)
+        assert train.inputs is held_out.inputs
+        assert train.inputs.depth == max(0, N_LAYERS + 1 - epoch)
+        assert (before() is None) == (epoch <= N_LAYERS + 1)
+    alone = GradualUnfreezing(stages, Given)
+    net.history.clear()
+    for _ in range(2):
+        begin(alone, net, dataset_train=train, dataset_valid=None)
+    assert train.inputs.depth == N_LAYERS - 1
+    alone.release()
+    assert alone.inputs_at is None
 
 
 def progress(net_of, show, validation=True):
