@@ -282,7 +282,8 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_labels)
             Logits; with two classes the log-odds of the second. With several tasks a list.
         """
-        return self.labels_.decisions(self._outputs(X))
+        outputs = self._outputs(X)
+        return self.labels_.decisions(outputs)
 
     def predict_proba(self, X: Any) -> Any:
         """Return the probability of each class.
@@ -297,7 +298,8 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         ndarray of shape (n_samples, n_classes) or (n_samples, n_labels)
             In the order of `classes_`. With several tasks a list of such.
         """
-        return self.labels_.probabilities(self._outputs(X))
+        outputs = self._outputs(X)
+        return self.labels_.probabilities(outputs)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable label of each text.
@@ -312,7 +314,8 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         ndarray of shape (n_samples,), (n_samples, n_labels) or (n_samples, n_tasks)
             Labels, as `fit` got them.
         """
-        return self.labels_.predict(self._outputs(X))
+        outputs = self._outputs(X)
+        return self.labels_.predict(outputs)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy.
