@@ -19,9 +19,10 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
+from torch import nn
 
+from sklearn_bert.arrays import check_sample_weight
 from sklearn_bert.encoder.freezing import Freezing, resolve_freeze
 from sklearn_bert.encoder.frozen import FrozenEncoder
 from sklearn_bert.encoder.pooling import POOLINGS
@@ -34,8 +35,8 @@ from sklearn_bert.training.callbacks import BestWeights, EpochHistory, GradualUn
 from sklearn_bert.training.inputs import make_inputs
 from sklearn_bert.training.module import FineTuneModule, build_head
 from sklearn_bert.training.optimizer import MakeOptimizer
-from sklearn_bert.tuning_parameters import check_tuning_parameters, head_sizes
-from sklearn_bert.validation import Text, check_sample_weight, check_texts, one_or_list
+from sklearn_bert.tuning_parameters import check_tuning_parameters, head_sizes, seed_from
+from sklearn_bert.validation import Text, check_texts, is_word, one_or_list
 
 __all__ = ["BertFineTuneBase", "Samples", "Targets"]
 
@@ -44,8 +45,6 @@ _PREDICTED_TOGETHER = 8192
 # What lr="auto" means for an encoder so wide; rates fall with the square of the width.
 _LR, _LR_HIDDEN_SIZE = 2e-4, 384
 _LR_LEAST, _LR_MOST = 1e-5, 5e-4
-# What random_state draws seeds from.
-_SEEDS = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -89,6 +88,11 @@ class Samples:
         if not given:
             return self
         weights = np.prod(given, axis=0)
+        if not weights.any():
+            raise ValueError(
+                "sample_weight and class_weight make the weights of all training samples 0. "
+                "Accepted: weights that leave some of them above 0."
+            )
         return replace(self, weights=weights / weights.mean())
 
 
@@ -172,18 +176,18 @@ class BertFineTuneBase(BaseEstimator):
         sample_weight_val: Any,
     ) -> None:
         """Train, and set all fitted attributes; if it fails, those of an earlier fit stay."""
+        check_tuning_parameters(self)
         texts = check_texts(X)
         targets = self._encode_targets(y, len(texts))
         weights = check_sample_weight("sample_weight", sample_weight, len(texts))
         samples = Samples(texts, targets.y, weights)
         validation = self._validation(X_val, y_val, sample_weight_val, targets)
-        check_tuning_parameters(self)
         reference = EncoderReference(
             self.model, self.revision, self.max_length, self.device, self.precision, self.cache
         )
         encoder = reference.encoder(int(self.verbose))
         freezing = self._freezing(encoder)
-        seed = int(check_random_state(self.random_state).randint(_SEEDS))
+        seed = seed_from(self.random_state)
         if validation is None and self.early_stopping:
             samples, validation = self._hold_out(samples, targets, seed)
         samples, validation, learnt = self._prepare(samples, validation, targets)
@@ -225,7 +229,7 @@ class BertFineTuneBase(BaseEstimator):
 
     def _resolved_lr(self, encoder: FrozenEncoder) -> float:
         """Return the learning rate; see docs/decisions/0007-defaults.md for that of "auto"."""
-        if self.lr != "auto":
+        if not is_word(self.lr, "auto"):
             return float(self.lr)
         rate = _LR * (_LR_HIDDEN_SIZE / encoder.checkpoint.hidden_size) ** 2
         return min(max(rate, _LR_LEAST), _LR_MOST)
@@ -266,7 +270,7 @@ class BertFineTuneBase(BaseEstimator):
             raise ValueError(f"{given} was passed without {missing}. Pass both, or neither.")
         if X_val is None:
             return None
-        texts = check_texts(X_val)
+        texts = check_texts(X_val, "X_val")
         y = self._encode_validation_targets(y_val, len(texts), targets)
         weights = check_sample_weight("sample_weight_val", sample_weight_val, len(texts))
         return Samples(texts, y, weights)
@@ -299,16 +303,24 @@ class BertFineTuneBase(BaseEstimator):
             module = copy.deepcopy(self.net_.module_)
             self._check_warm_start(module, freezing, poolings)
         else:
-            head = build_head(
-                len(poolings) * encoder.checkpoint.hidden_size,
+            module = FineTuneModule(self._head(encoder, len(poolings), targets), poolings)
+        module.attach(encoder.checkpoint, freezing, self.gradient_checkpointing)
+        return module
+
+    def _head(self, encoder: FrozenEncoder, n_poolings: int, targets: Targets) -> nn.Module:
+        try:
+            return build_head(
+                n_poolings * encoder.checkpoint.hidden_size,
                 head_sizes(self.hidden_layer_sizes),
                 targets.n_outputs,
                 self.activation,
-                self.dropout,
+                float(self.dropout),
             )
-            module = FineTuneModule(head, poolings)
-        module.attach(encoder.checkpoint, freezing, self.gradient_checkpointing)
-        return module
+        except (RuntimeError, TypeError, MemoryError) as error:
+            accepted = "sizes of layers that fit into memory"
+            raise parameter_error(
+                "hidden_layer_sizes", self.hidden_layer_sizes, accepted
+            ) from error
 
     def _check_warm_start(
         self, module: FineTuneModule, freezing: Freezing, poolings: list[str]
@@ -393,9 +405,9 @@ class BertFineTuneBase(BaseEstimator):
                 encoder.checkpoint.parameter_places,
                 encoder.checkpoint.n_layers,
                 lr,
-                self.head_lr,
-                self.layer_lr_decay,
-                self.weight_decay,
+                float(self.head_lr),
+                float(self.layer_lr_decay),
+                float(self.weight_decay),
             ),
             device=str(encoder.checkpoint.device),
             callbacks=[*callbacks, *(self.callbacks or ())],

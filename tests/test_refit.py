@@ -92,7 +92,7 @@ TUNING = ENCODER | {
     "callbacks": Case(lambda place: [Freezes()]),
     # Going on is what it is for, so the way back is what has to start anew.
     "warm_start": Case(False, warm_start=True),
-    "random_state": Case(lambda place: np.random.RandomState(7)),  # noqa: NPY002
+    "random_state": Case(lambda place: np.random.RandomState(7)),
 }
 CLASSIFIER = TUNING | {
     "class_weight": Case({0: 3.0, 1: 1.0}),

@@ -10,9 +10,10 @@ import torch
 from skorch.callbacks import Callback
 from tqdm.auto import tqdm
 
+from sklearn_bert.errors import TrainingDivergedError, parameter_error
 from sklearn_bert.training.batches import LabelledTexts
 
-__all__ = ["BestWeights", "EpochHistory", "GradualUnfreezing", "Progress"]
+__all__ = ["BestWeights", "EpochHistory", "GradualUnfreezing", "Progress", "check_callbacks"]
 
 
 class OwnCallback(Callback):
@@ -50,6 +51,9 @@ class EpochHistory(OwnCallback):
             self.rows.append({"epoch": 0, "valid_loss": loss, "valid_score": score})
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        # The loss of the next batch would tell too, but there may be none.
+        if not all(p.isfinite().all() for p in net.module_.trained_parameters()):
+            raise TrainingDivergedError("Some of the weights are infinite or no numbers.")
         found = net.history[-1]
         row = {"epoch": int(found["epoch"]), "train_loss": float(found["train_loss"])}
         if self.validation is not None:
@@ -184,6 +188,26 @@ class GradualUnfreezing(OwnCallback):
             height = 0 if place is None else min(place, self.n_layers - 1)
             parameter.requires_grad_(height >= lowest)
         net.module_.set_modes()
+
+
+def check_callbacks(callbacks: Any) -> None:
+    """Raise unless `callbacks` is None or a list of what skorch takes as callbacks.
+
+    Raises
+    ------
+    ValueError
+        With what is accepted.
+    """
+    is_list = isinstance(callbacks, (list, tuple))
+    if callbacks is not None and not (is_list and all(map(_is_callback, callbacks))):
+        accepted = "None, or a list of skorch callbacks or of (name, callback) tuples"
+        raise parameter_error("callbacks", callbacks, accepted)
+
+
+def _is_callback(item: Any) -> bool:
+    if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str):
+        item = item[1]
+    return isinstance(item, Callback) or (isinstance(item, type) and issubclass(item, Callback))
 
 
 def _said(row: dict[str, float]) -> str:
