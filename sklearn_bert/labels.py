@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Number, Real
 from typing import Any
 
 import numpy as np
@@ -272,6 +272,8 @@ def as_labels(name: str, y: Any, n_samples: int) -> np.ndarray:
     array = as_array(name, y, n_samples, "labels", _ACCEPTED)
     if array.ndim == 2 and array.shape[1] == 1:
         array = column_or_1d(array, warn=True)
+    if array.dtype.kind == "V":
+        raise TypeError(f"{name} is an array of records. Accepted: {_ACCEPTED}.")
     if array.ndim not in (1, 2) or array.size == 0:
         raise ValueError(f"{name} has shape {array.shape}. Accepted: {_ACCEPTED}.")
     if array.ndim == 1:
@@ -283,8 +285,9 @@ def as_labels(name: str, y: Any, n_samples: int) -> np.ndarray:
 def _checked_classes(name: str, y: np.ndarray) -> np.ndarray:
     """Return labels none of which is missing, or raise for what can't be classes."""
     if y.dtype.kind == "O" and not all(isinstance(label, str) for label in y):
-        narrow = np.array(y.tolist())
-        if any(isinstance(label, str) for label in y) or narrow.dtype.kind not in "biuf":
+        scalars = all(isinstance(label, (Number, np.generic)) for label in y)
+        narrow = np.array(y.tolist()) if scalars else y
+        if narrow.dtype.kind not in "biuf":
             kinds = ", ".join(sorted({type(label).__name__ for label in y}))
             raise TypeError(f"{name} has labels of these types: {kinds}. Accepted: {_ACCEPTED}.")
         y = narrow

@@ -177,8 +177,8 @@ def _sequence_columns(X: Sequence[Any], name: str) -> list[list[Any]]:
         if not isinstance(item, tuple) or len(item) != len(items[0]):
             raise ValueError(
                 f"{name}[{position}]={shown(item, _WIDTH)} does not match "
-                f"{name}[0]={shown(items[0], _WIDTH)}. A list of pairs needs a 2-tuple of "
-                f"strings everywhere."
+                f"{name}[0]={shown(items[0], _WIDTH)}. Accepted: strings everywhere, or "
+                f"2-tuples of strings everywhere."
             )
     return [list(column) for column in zip(*items, strict=True)]
 
@@ -189,7 +189,7 @@ def _is_plain_sequence(X: Any) -> bool:
         and hasattr(X, "__getitem__")
         and not hasattr(X, "keys")
         and not hasattr(X, "ndim")
-        and not isinstance(X, (str, bytes, bytearray, memoryview, range))
+        and not isinstance(X, (str, bytes, bytearray, memoryview, range, type))
     )
 
 

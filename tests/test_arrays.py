@@ -78,7 +78,7 @@ def test_what_is_ragged_masked_or_of_another_length():
         array([[1], [1, 2], [3]])
     with pytest.raises(ValueError, match="y has values that are masked"):
         array(np.ma.array([1, 2, 3], mask=[0, 1, 0]))
-    with pytest.raises(ValueError, match="X has 3 texts and y has 2 labels. Accepted: one label"):
+    with pytest.raises(ValueError, match=r"X has 3 texts and y has 2 labels\. Accepted: one"):
         array([1, 2])
     # Without looking at what is in it.
     with pytest.raises(ValueError, match="y has 1000000000000 labels"):
