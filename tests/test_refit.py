@@ -291,6 +291,8 @@ FAILS_TUNING = FAILS | {
     "validation without y": ({}, {"X_val": X}, ValueError),
     "nothing to hold out": ({"early_stopping": True, "validation_fraction": 0.999}, {}, ValueError),
     "no number at once": ({"callbacks": [Breaks(1)]}, {}, TrainingDivergedError),
+    # One step an epoch, after which no weight is finite: there is nothing to go back to.
+    "weights that overflow": ({"head_lr": 1e300, "batch_size": 99}, {}, TrainingDivergedError),
     "ctrl-c": ({"callbacks": [Interrupts()]}, {}, KeyboardInterrupt),
     **{
         f"an error {moment}": ({"callbacks": [raises_at(moment, error)]}, {}, type(error))
