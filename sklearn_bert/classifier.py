@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import ClassifierMixin
 
+from sklearn_bert.arrays import check_sample_weight
 from sklearn_bert.encoder.sources import EMBEDDED_MODEL
 from sklearn_bert.finetuning import BertFineTuneBase
 from sklearn_bert.labels import KINDS, Labels, as_labels, learn_labels
@@ -346,9 +347,16 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
             Share of samples all of whose labels are right.
         """
         predicted = self.predict(X)
-        right = np.equal(predicted, np.asarray(y).reshape(predicted.shape))
+        labels = as_labels("y", y, len(predicted))
+        if labels.shape != predicted.shape:
+            raise ValueError(
+                f"y has shape {labels.shape}. Accepted: {predicted.shape}, as the model predicts."
+            )
+        weights = check_sample_weight("sample_weight", sample_weight, len(predicted))
+        # As objects: labels of another kind are wrong ones, and no error.
+        right = np.equal(predicted.astype(object), labels.astype(object)).astype(bool)
         of_samples = right.reshape(len(predicted), -1).all(axis=1)
-        return float(np.average(of_samples, weights=sample_weight))
+        return float(np.average(of_samples, weights=weights))
 
     def _encode_targets(self, y: Any, n_samples: int) -> Targets:
         y = as_labels("y", y, n_samples)
@@ -383,7 +391,7 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
 
     def _net(self, module: FineTuneModule, targets: Targets, **settings: Any) -> FineTuning:
         labels: Labels = targets.fitted["labels_"]
-        return labels.net(module, self.label_smoothing, **settings)
+        return labels.net(module, float(self.label_smoothing), **settings)
 
     def __sklearn_tags__(self) -> Any:
         """Add that there may be several labels."""

@@ -15,7 +15,10 @@ __all__ = [
     "ModelNotFoundError",
     "TrainingDivergedError",
     "parameter_error",
+    "shown",
 ]
+
+_SHOWN = 200
 
 
 class ModelNotFoundError(OSError):
@@ -61,5 +64,14 @@ def parameter_error(
     """
     if not isinstance(accepted, str):
         accepted = ", ".join(repr(choice) for choice in accepted)
-    message = f"{name}={value!r} can't be used. Accepted: {accepted}."
+    message = f"{name}={shown(value)} can't be used. Accepted: {accepted}."
     return ValueError(f"{message} {remedy}".rstrip())
+
+
+def shown(value: Any, width: int = _SHOWN) -> str:
+    """Return the repr of any value, of which a long one loses its end."""
+    try:
+        text = repr(value)
+    except Exception:  # whatever a repr of somebody else's raises
+        return f"<{type(value).__name__}>"
+    return text if len(text) <= width else f"{text[: width - 3]}..."

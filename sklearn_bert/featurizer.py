@@ -28,6 +28,7 @@ from sklearn_bert.validation import (
     Text,
     check_choice,
     check_texts,
+    check_verbose,
     one_or_list,
 )
 
@@ -253,8 +254,7 @@ class BertFeaturizer(PretrainedMixin, TransformerMixin, BaseEstimator):
         check_choice("normalize", self.normalize, [True, False])
         check_choice("long_text", self.long_text, LONG_TEXT)
         check_choice("pairs", self.pairs, _PAIRS)
-        if self.verbose not in (0, 1):
-            raise parameter_error("verbose", self.verbose, "0 or 1")
+        check_verbose(self.verbose)
         store = open_store(self.cache)
         device = resolve_device(self.device)
         precision = resolve_precision(self.precision, device)

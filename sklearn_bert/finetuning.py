@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
+from torch import nn
 
+from sklearn_bert.arrays import check_sample_weight
 from sklearn_bert.encoder.checkpoint import Checkpoint
 from sklearn_bert.encoder.freezing import Freezing, resolve_freeze, unfreeze_gradually
 from sklearn_bert.encoder.frozen import FrozenEncoder
@@ -36,14 +37,8 @@ from sklearn_bert.training.callbacks import BestWeights, EpochHistory, GradualUn
 from sklearn_bert.training.inputs import Inputs, make_inputs
 from sklearn_bert.training.module import FineTuneModule, build_head, head_settings, restore_head
 from sklearn_bert.training.optimizer import MakeOptimizer
-from sklearn_bert.tuning_parameters import check_tuning_parameters, head_sizes
-from sklearn_bert.validation import (
-    Text,
-    check_sample_weight,
-    check_texts,
-    n_characters,
-    one_or_list,
-)
+from sklearn_bert.tuning_parameters import check_tuning_parameters, head_sizes, seed_from
+from sklearn_bert.validation import Text, check_texts, is_word, n_characters, one_or_list
 
 __all__ = ["BertFineTuneBase"]
 
@@ -52,8 +47,6 @@ _PREDICTED_TOGETHER = 8192
 # What lr="auto" means for an encoder so wide; rates fall with the square of the width.
 _LR, _LR_HIDDEN_SIZE = 2e-4, 384
 _LR_LEAST, _LR_MOST = 1e-5, 5e-4
-# What random_state draws seeds from.
-_SEEDS = 2**31 - 1
 # Fitted attributes of all tasks that the encoder does not tell.
 _SAVED = ("lr_", "max_length_", "n_trainable_parameters_", "history_")
 
@@ -141,17 +134,17 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         sample_weight_val: Any,
     ) -> None:
         """Train, and set all fitted attributes; if it fails, those of an earlier fit stay."""
+        check_tuning_parameters(self)
         texts = check_texts(X)
         targets = self._encode_targets(y, len(texts))
         weights = check_sample_weight("sample_weight", sample_weight, len(texts))
         samples = Samples(texts, targets.y, weights)
         validation = self._validation(X_val, y_val, sample_weight_val, targets)
-        check_tuning_parameters(self)
         reference = self._reference(self.max_length)
         encoder = reference.encoder(int(self.verbose))
         stages = self._stages(self._freezing(encoder), encoder.checkpoint)
         freezing = stages[-1]
-        seed = int(check_random_state(self.random_state).randint(_SEEDS))
+        seed = seed_from(self.random_state)
         if validation is None and self.early_stopping:
             samples, validation = self._hold_out(samples, targets, seed)
         samples, validation, learnt = self._prepare(samples, validation, targets)
@@ -199,7 +192,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
 
     def _resolved_lr(self, encoder: FrozenEncoder) -> float:
         """Return the learning rate; see docs/decisions/0007-defaults.md for that of "auto"."""
-        if self.lr != "auto":
+        if not is_word(self.lr, "auto"):
             return float(self.lr)
         rate = _LR * (_LR_HIDDEN_SIZE / encoder.checkpoint.hidden_size) ** 2
         return min(max(rate, _LR_LEAST), _LR_MOST)
@@ -259,7 +252,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
             raise ValueError(f"{given} was passed without {missing}. Pass both, or neither.")
         if X_val is None:
             return None
-        texts = check_texts(X_val)
+        texts = check_texts(X_val, "X_val")
         y = self._encode_validation_targets(y_val, len(texts), targets)
         weights = check_sample_weight("sample_weight_val", sample_weight_val, len(texts))
         return Samples(texts, y, weights)
@@ -292,17 +285,25 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
             module = copy.deepcopy(self.net_.module_)
             self._check_warm_start(module, stages[-1], poolings)
         else:
-            head = build_head(
-                len(poolings) * encoder.checkpoint.hidden_size,
-                head_sizes(self.hidden_layer_sizes),
-                targets.n_outputs,
-                self.activation,
-                self.dropout,
-            )
-            module = FineTuneModule(head, poolings)
+            module = FineTuneModule(self._head(encoder, len(poolings), targets), poolings)
         depths = [stage.depth for stage in stages]
         module.attach(encoder.checkpoint, stages[-1], self.gradient_checkpointing, depths)
         return module
+
+    def _head(self, encoder: FrozenEncoder, n_poolings: int, targets: Targets) -> nn.Sequential:
+        try:
+            return build_head(
+                n_poolings * encoder.checkpoint.hidden_size,
+                head_sizes(self.hidden_layer_sizes),
+                targets.n_outputs,
+                self.activation,
+                float(self.dropout),
+            )
+        except (RuntimeError, TypeError, MemoryError) as error:
+            accepted = "sizes of layers that fit into memory"
+            raise parameter_error(
+                "hidden_layer_sizes", self.hidden_layer_sizes, accepted
+            ) from error
 
     def _check_warm_start(
         self, module: FineTuneModule, freezing: Freezing, poolings: list[str]
@@ -375,9 +376,9 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
                 encoder.checkpoint.parameter_places,
                 encoder.checkpoint.n_layers,
                 lr,
-                self.head_lr,
-                self.layer_lr_decay,
-                self.weight_decay,
+                float(self.head_lr),
+                float(self.layer_lr_decay),
+                float(self.weight_decay),
             ),
             device=str(encoder.checkpoint.device),
             callbacks=[*callbacks, *(self.callbacks or ())],

@@ -5,8 +5,10 @@ Each kind says how labels become targets, which net trains on them, and what its
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from numbers import Number, Real
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
+from sklearn_bert.arrays import as_array
 from sklearn_bert.errors import parameter_error
 from sklearn_bert.training.losses import (
     MISSING_TARGET,
@@ -23,9 +26,14 @@ from sklearn_bert.training.losses import (
     TaskCrossEntropy,
 )
 from sklearn_bert.training.net import ClassifierNet, FineTuning, LabelSetNet, TasksNet
-from sklearn_bert.validation import check_no_missing, check_target_given, is_missing
+from sklearn_bert.validation import as_float, check_no_missing, check_target_given, is_missing
 
 __all__ = ["KINDS", "Labels", "as_labels", "learn_labels"]
+
+_ACCEPTED = (
+    "one label for each text (strings, integers or booleans), or one row of labels; for numbers "
+    "use BertFineTuneRegressor"
+)
 
 
 class Labels(ABC):
@@ -134,9 +142,9 @@ class OneLabel(Labels):
             return of_class[targets]
         known = self.classes.tolist()
         if isinstance(class_weight, dict) and set(class_weight) <= set(known):
-            of_class = np.array([class_weight.get(label, 1.0) for label in known], dtype=float)
-            if (of_class >= 0).all() and np.isfinite(of_class).all():
-                return of_class[targets]
+            weights = [class_weight.get(label, 1.0) for label in known]
+            if all(isinstance(w, Real) and 0 <= as_float(w) < math.inf for w in weights):
+                return np.array(weights, dtype=np.float64)[targets]
         raise parameter_error(
             "class_weight",
             class_weight,
@@ -159,6 +167,8 @@ class LabelSet(Labels):
     def encode(self, name: str, y: Any) -> np.ndarray:
         """Return the indicators as floats."""
         _check_columns(name, y, self.n_outputs)
+        if not _are_indicators(y):
+            raise ValueError(f"{name} has values other than 0 and 1. Accepted: 0 and 1, as y had.")
         return y.astype(np.float32)
 
     def net(self, module: Any, label_smoothing: float, **settings: Any) -> FineTuning:
@@ -201,8 +211,7 @@ class Tasks(Labels):
         _check_columns(name, y, len(self.classes))
         targets = np.full(y.shape, MISSING_TARGET, dtype=np.int64)
         for task, classes in enumerate(self.classes):
-            present = np.array([not is_missing(label) for label in y[:, task]])
-            of_task = np.array(y[present, task].tolist())
+            present, of_task = _of_task(name, y, task)
             targets[present, task] = OneLabel(classes).encode(f"{name}[:, {task}]", of_task)
         return targets
 
@@ -253,45 +262,64 @@ def learn_labels(y: Any) -> Labels:
     """
     if y.ndim == 1:
         return OneLabel(_classes("y", y))
-    if y.dtype.kind in "biuf" and set(np.unique(y).tolist()) <= {0, 1}:
+    if _are_indicators(y):
         return LabelSet(y.shape[1])
-    columns = []
-    for task in range(y.shape[1]):
-        present = [label for label in y[:, task] if not is_missing(label)]
-        columns.append(_classes(f"y[:, {task}]", np.array(present)))
-    return Tasks(columns)
+    tasks = range(y.shape[1])
+    return Tasks([_classes(f"y[:, {task}]", _of_task("y", y, task)[1]) for task in tasks])
 
 
 def as_labels(name: str, y: Any, n_samples: int) -> np.ndarray:
     """Return labels as an array of one or two dimensions, or raise for what is none."""
     check_target_given(name, y)
-    array = y.toarray() if hasattr(y, "toarray") else np.asarray(y, dtype=_dtype_of(y))
+    array = as_array(name, y, n_samples, "labels", _ACCEPTED)
     if array.ndim == 2 and array.shape[1] == 1:
         array = column_or_1d(array, warn=True)
-    if array.ndim not in (1, 2) or len(array) != n_samples:
-        raise ValueError(
-            f"X{name[1:]} has {n_samples} texts and {name} has {len(y)} labels. Accepted: one "
-            f"label for each text, or one row of labels."
-        )
+    if array.dtype.kind == "V":
+        raise TypeError(f"{name} is an array of records. Accepted: {_ACCEPTED}.")
+    if array.ndim not in (1, 2) or array.size == 0:
+        raise ValueError(f"{name} has shape {array.shape}. Accepted: {_ACCEPTED}.")
     if array.ndim == 1:
         check_no_missing(name, array)
         if array.dtype.kind == "f" and np.isinf(array).any():
             raise ValueError(f"{name} has infinite values. Accepted: labels. Drop these rows.")
-        type_of_target(array, input_name=name)
-        check_classification_targets(array)
+        return _checked_classes(name, array)
     return array
 
 
-def _dtype_of(y: Any) -> Any:
-    """Keep columns of different types as they are, and leave the rest to NumPy."""
-    dtypes = getattr(y, "dtypes", None)
-    return object if dtypes is not None and len(set(np.atleast_1d(dtypes).tolist())) > 1 else None
+def _checked_classes(name: str, y: np.ndarray) -> np.ndarray:
+    """Return labels none of which is missing, or raise for what can't be classes."""
+    if y.dtype.kind == "O" and not all(isinstance(label, str) for label in y):
+        scalars = all(isinstance(label, (Number, np.generic)) for label in y)
+        narrow = np.array(y.tolist()) if scalars else y
+        if narrow.dtype.kind not in "biuf":
+            kinds = ", ".join(sorted({type(label).__name__ for label in y}))
+            raise TypeError(f"{name} has labels of these types: {kinds}. Accepted: {_ACCEPTED}.")
+        y = narrow
+    try:
+        type_of_target(y, input_name=name)
+        check_classification_targets(y)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name} can't be used: {error} Accepted: {_ACCEPTED}.") from error
+    return y
+
+
+def _are_indicators(y: np.ndarray) -> bool:
+    return y.dtype.kind in "biuf" and set(np.unique(y).tolist()) <= {0, 1}
 
 
 def _check_columns(name: str, y: np.ndarray, expected: int) -> None:
     found = 1 if y.ndim == 1 else y.shape[1]
     if found != expected:
         raise ValueError(f"{name} has {found} column(s). Accepted: {expected}, as the model knows.")
+
+
+def _of_task(name: str, y: np.ndarray, task: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return which labels of a task are there, and these."""
+    present = np.array([not is_missing(label) for label in y[:, task]])
+    labels = y[present, task]
+    if len(labels):
+        labels = _checked_classes(f"{name}[:, {task}]", labels)
+    return present, np.array(labels.tolist())
 
 
 def _classes(name: str, y: np.ndarray) -> np.ndarray:

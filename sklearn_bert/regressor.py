@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
 
+from sklearn_bert.arrays import as_array, as_numbers, check_sample_weight
 from sklearn_bert.finetuning import BertFineTuneBase
 from sklearn_bert.samples import Samples, Targets
 from sklearn_bert.training.losses import SquaredError
@@ -118,6 +120,32 @@ warm_start, random_state, revision, verbose :
         predicted = self._outputs(X) * self.target_scale_ + self.target_mean_
         return predicted.ravel() if self.flat_ else predicted
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the coefficient of determination.
+
+        Parameters
+        ----------
+        X : container of str of shape (n_samples,), or of text pairs of shape (n_samples, 2)
+            The texts.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            True numbers.
+        sample_weight : array-like of shape (n_samples,), default=None
+            What each sample counts.
+
+        Returns
+        -------
+        float
+            At most 1; the mean over several outputs.
+        """
+        predicted = self.predict(X)
+        numbers = _check_numbers("y", y, len(predicted))
+        weights = check_sample_weight("sample_weight", sample_weight, len(predicted))
+        if numbers.size != predicted.size:
+            raise ValueError(
+                f"y has shape {numbers.shape}. Accepted: {predicted.shape}, as the model predicts."
+            )
+        return float(r2_score(numbers.reshape(predicted.shape), predicted, sample_weight=weights))
+
     def _encode_targets(self, y: Any, n_samples: int) -> Targets:
         numbers = _check_numbers("y", y, n_samples)
         columns = numbers.reshape(n_samples, -1)
@@ -181,19 +209,16 @@ def _mean_and_scale(y: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarr
 def _check_numbers(name: str, y: Any, n_samples: int) -> np.ndarray:
     """Return targets as floats, or raise for what is none."""
     check_target_given(name, y)
-    try:
-        numbers = np.asarray(y, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{name} has targets that are no numbers ({error}). Accepted: numbers of shape "
-            f"(n_samples,) or (n_samples, n_outputs). For labels use BertFineTuneClassifier."
-        ) from error
-    if numbers.ndim not in (1, 2) or len(numbers) != n_samples:
-        raise ValueError(
-            f"X{name[1:]} has {n_samples} texts and {name} has shape {numbers.shape}. Accepted: "
-            f"one row of numbers for each text."
-        )
-    check_no_missing(name, numbers.sum(axis=tuple(range(1, numbers.ndim))).tolist())
+    accepted = (
+        "numbers of shape (n_samples,) or (n_samples, n_outputs); for labels use "
+        "BertFineTuneClassifier"
+    )
+    array = as_array(name, y, n_samples, "numbers", accepted)
+    if array.ndim not in (1, 2) or array.size == 0:
+        raise ValueError(f"{name} has shape {array.shape}. Accepted: {accepted}.")
+    numbers = as_numbers(name, array, accepted)
+    missing = np.isnan(numbers).reshape(n_samples, -1).any(axis=1)
+    check_no_missing(name, np.where(missing, np.nan, 0.0))
     if not np.isfinite(numbers).all():
         raise ValueError(f"{name} has infinite values. Accepted: finite numbers. Drop these rows.")
     return numbers

@@ -53,4 +53,9 @@ class Samples:
         if not given:
             return self
         weights = np.prod(given, axis=0)
+        if not weights.any():
+            raise ValueError(
+                "sample_weight and class_weight make the weights of all training samples 0. "
+                "Accepted: weights that leave some of them above 0."
+            )
         return replace(self, weights=weights / weights.mean())

@@ -7,19 +7,28 @@ checked where these are known.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Integral
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 from sklearn_bert.encoder.pooling import POOLINGS
 from sklearn_bert.errors import parameter_error
+from sklearn_bert.training.callbacks import check_callbacks
 from sklearn_bert.training.module import ACTIVATIONS
 from sklearn_bert.training.schedule import SCHEDULES
-from sklearn_bert.validation import check_choice, check_integer, check_number, one_or_list
+from sklearn_bert.validation import (
+    check_choice,
+    check_integer,
+    check_number,
+    check_verbose,
+    is_word,
+    one_or_list,
+)
 
-__all__ = ["check_tuning_parameters", "head_sizes"]
+__all__ = ["check_tuning_parameters", "head_sizes", "seed_from"]
 
 _CHOICES: dict[str, Iterable[Any]] = {
     "activation": ACTIVATIONS,
@@ -30,6 +39,8 @@ _CHOICES: dict[str, Iterable[Any]] = {
     "warm_start": (True, False),
 }
 _COUNTS = ("max_epochs", "batch_size", "gradient_accumulation", "n_iter_no_change")
+# What random_state draws seeds from.
+_SEEDS = 2**31 - 1
 # The least number above 0.
 _POSITIVE = math.ulp(0.0)
 # Lowest value, what it stays below, and how that is said.
@@ -73,20 +84,21 @@ def check_tuning_parameters(estimator: Any) -> None:
             check_number(name, value, minimum=minimum, below=below, accepted=accepted)
     _check_warmup(parameters["warmup"])
     head_sizes(parameters["hidden_layer_sizes"])
-    if parameters["precision"] == "float16":
+    if is_word(parameters["precision"], "float16"):
         raise parameter_error(
             "precision",
             "float16",
             ["auto", "float32", "bfloat16", "float64"],
             "Gradients are too small for float16.",
         )
-    if parameters["verbose"] not in (0, 1):
-        raise parameter_error("verbose", parameters["verbose"], "0 or 1")
+    check_verbose(parameters["verbose"])
+    check_callbacks(parameters["callbacks"])
 
 
 def head_sizes(sizes: Any) -> tuple[int, ...]:
     """Return the sizes of a head's hidden layers, of which one alone may be a number."""
-    listed = (sizes,) if np.ndim(sizes) == 0 else tuple(sizes)
+    is_list = isinstance(sizes, Sequence) or (isinstance(sizes, np.ndarray) and sizes.ndim == 1)
+    listed = tuple(sizes) if is_list and not isinstance(sizes, (str, bytes)) else (sizes,)
     if all(_is_count(size) for size in listed):
         return tuple(int(size) for size in listed)
     raise parameter_error(
@@ -96,8 +108,18 @@ def head_sizes(sizes: Any) -> tuple[int, ...]:
     )
 
 
+def seed_from(random_state: Any) -> int:
+    """Return a seed, drawn from what `random_state` is."""
+    try:
+        return int(check_random_state(random_state).randint(_SEEDS))
+    except ValueError as error:
+        accepted = "None, an integer of 0 to 4294967295, or a numpy.random.RandomState"
+        raise parameter_error("random_state", random_state, accepted) from error
+
+
 def _is_word(name: str, value: Any) -> bool:
-    return name in _WORDS and type(value) is type(_WORDS[name]) and value == _WORDS[name]
+    word = _WORDS.get(name, value)
+    return name in _WORDS and (value is None if word is None else is_word(value, word))
 
 
 def _is_count(size: Any) -> bool:

@@ -13,18 +13,20 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from sklearn_bert.errors import parameter_error
+from sklearn_bert.errors import parameter_error, shown
 
 __all__ = [
     "Text",
+    "as_float",
     "check_choice",
     "check_integer",
     "check_no_missing",
     "check_number",
-    "check_sample_weight",
     "check_target_given",
     "check_texts",
+    "check_verbose",
     "is_missing",
+    "is_word",
     "n_characters",
     "one_or_list",
 ]
@@ -37,9 +39,10 @@ _ACCEPTED = (
     "for text pairs a list of 2-tuples, a DataFrame or an array with two columns"
 )
 _SHOWN = 5
+_WIDTH = 60
 
 
-def check_texts(X: Any) -> list[Text]:
+def check_texts(X: Any, name: str = "X") -> list[Text]:
     """Return the texts or text pairs in `X` as a list.
 
     Parameters
@@ -47,6 +50,8 @@ def check_texts(X: Any) -> list[Text]:
     X : container of str of shape (n_samples,), or of text pairs of shape (n_samples, 2)
         A list, tuple, NumPy array, pandas or polars Series or pyarrow array; for pairs a list of
         2-tuples, a DataFrame, Table or array with two columns. One column counts as single texts.
+    name : str, default="X"
+        What errors call `X`.
 
     Returns
     -------
@@ -60,25 +65,26 @@ def check_texts(X: Any) -> list[Text]:
     ValueError
         If `X` is empty, has missing values, or has more than two columns.
     """
-    columns = _columns(X)
+    columns = _columns(X, name)
     if len(columns) not in (1, 2):
         raise ValueError(
-            f"X has {len(columns)} columns. Accepted: one column of texts, or two columns for "
+            f"{name} has {len(columns)} columns. Accepted: one column of texts, or two columns for "
             f"text pairs. Select them first, for example with ColumnTransformer."
         )
     if len(columns[0]) == 0:
         raise ValueError(
-            "Found array with 0 sample(s) in X while a minimum of 1 is required. "
-            "Pass at least one text; an empty string counts as one."
+            f"Found array with 0 sample(s) in {name} while a minimum of 1 is required. "
+            f"Pass at least one text; an empty string counts as one."
         )
-    strings = [_strings(column) for column in columns]
+    strings = [_strings(column, name) for column in columns]
     return list(strings[0]) if len(strings) == 1 else list(zip(*strings, strict=True))
 
 
 def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
-    """Raise unless `value` is one of `choices`."""
+    """Raise unless `value` is one of `choices`, which are strings or booleans."""
     choices = list(choices)
-    if not any(type(value) is type(choice) and value == choice for choice in choices):
+    kinds = (bool, np.bool_) if isinstance(choices[0], bool) else str
+    if not isinstance(value, kinds) or value not in choices:
         raise parameter_error(name, value, choices)
 
 
@@ -98,8 +104,27 @@ def check_number(
 ) -> None:
     """Raise unless `value` is a finite number with ``minimum <= value < below``."""
     number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
-    if not number or not minimum <= float(value) < below:
+    if not number or not minimum <= as_float(value) < below:
         raise parameter_error(name, value, accepted)
+
+
+def as_float(number: Any) -> float:
+    """Return a number as a float, an infinite one if it is too big."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf
+
+
+def check_verbose(value: Any) -> None:
+    """Raise unless `value` is 0 or 1, or a boolean."""
+    if not isinstance(value, (Integral, np.bool_)) or value not in (0, 1):
+        raise parameter_error("verbose", value, "0 or 1")
+
+
+def is_word(value: Any, word: str) -> bool:
+    """Say whether a value of any kind is a certain word; an array, say, can't be compared to it."""
+    return isinstance(value, str) and value == word
 
 
 def check_no_missing(name: str, values: Any) -> None:
@@ -120,29 +145,6 @@ def check_target_given(name: str, y: Any) -> None:
         )
 
 
-def check_sample_weight(name: str, weights: Any, n_samples: int) -> np.ndarray | None:
-    """Return weights as floats, None for None.
-
-    Raises
-    ------
-    ValueError
-        If there is not one finite weight of at least 0 for each sample, or if all are 0.
-    """
-    if weights is None:
-        return None
-    array = np.asarray(weights, dtype=np.float64)
-    if array.shape != (n_samples,):
-        raise ValueError(
-            f"{name} has shape {array.shape}. Accepted: one weight for each of the {n_samples} "
-            f"samples, or None."
-        )
-    if not np.isfinite(array).all() or (array < 0).any() or not array.any():
-        raise ValueError(
-            f"{name} can't be used. Accepted: finite numbers of at least 0, not all of them zero."
-        )
-    return array
-
-
 def n_characters(text: Text) -> int:
     """Return the characters of a text, or of both texts of a pair."""
     return len(text) if isinstance(text, str) else sum(map(len, text))
@@ -157,32 +159,35 @@ def one_or_list(name: str, value: T | Sequence[T]) -> list[T]:
     return list(value)
 
 
-def _columns(X: Any) -> list[list[Any]]:
+def _columns(X: Any, name: str) -> list[list[Any]]:
     """Split any accepted container into its columns, each a list."""
     for accepts, split in _CONTAINERS:
         if accepts(X):
-            return split(X)
+            return split(X, name)
     hint = " Pass [text] for a single text." if isinstance(X, str) else ""
-    raise TypeError(f"X is a {type(X).__name__}. Accepted: {_ACCEPTED}.{hint}")
+    raise TypeError(f"{name} is a {type(X).__name__}. Accepted: {_ACCEPTED}.{hint}")
 
 
-def _array_columns(X: np.ndarray) -> list[list[Any]]:
+def _array_columns(X: np.ndarray, name: str) -> list[list[Any]]:
+    if isinstance(X, np.matrix):
+        raise TypeError(f"{name} is a matrix. Accepted: {_ACCEPTED}. Convert it with np.asarray.")
     if X.ndim not in (1, 2):
-        raise ValueError(f"X is an array with {X.ndim} dimensions. Accepted: {_ACCEPTED}.")
+        raise ValueError(f"{name} is an array with {X.ndim} dimensions. Accepted: {_ACCEPTED}.")
     if X.dtype.kind not in "OUTV":
-        raise TypeError(f"X is an array of {X.dtype}, not of strings. Accepted: {_ACCEPTED}.")
+        raise TypeError(f"{name} is an array of {X.dtype}, not of strings. Accepted: {_ACCEPTED}.")
     return [X.tolist()] if X.ndim == 1 else [column.tolist() for column in X.T]
 
 
-def _sequence_columns(X: Sequence[Any]) -> list[list[Any]]:
+def _sequence_columns(X: Sequence[Any], name: str) -> list[list[Any]]:
     items = list(X)
     if not any(issubclass(kind, tuple) for kind in set(map(type, items))):
         return [items]
     for position, item in enumerate(items):
         if not isinstance(item, tuple) or len(item) != len(items[0]):
             raise ValueError(
-                f"X[{position}]={_short(item)} does not match X[0]={_short(items[0])}. A list of "
-                f"pairs needs a 2-tuple of strings everywhere."
+                f"{name}[{position}]={shown(item, _WIDTH)} does not match "
+                f"{name}[0]={shown(items[0], _WIDTH)}. Accepted: strings everywhere, or "
+                f"2-tuples of strings everywhere."
             )
     return [list(column) for column in zip(*items, strict=True)]
 
@@ -193,7 +198,7 @@ def _is_plain_sequence(X: Any) -> bool:
         and hasattr(X, "__getitem__")
         and not hasattr(X, "keys")
         and not hasattr(X, "ndim")
-        and not isinstance(X, (str, bytes, bytearray, memoryview))
+        and not isinstance(X, (str, bytes, bytearray, memoryview, range, type))
     )
 
 
@@ -202,43 +207,47 @@ def _has(*names: str) -> Callable[[Any], bool]:
 
 
 # Containers are told apart by what they can do, so that no optional library is imported.
-_CONTAINERS: list[tuple[Callable[[Any], bool], Callable[[Any], list[list[Any]]]]] = [
+_CONTAINERS: list[tuple[Callable[[Any], bool], Callable[[Any, str], list[list[Any]]]]] = [
     (lambda X: isinstance(X, np.ndarray), _array_columns),
     # pandas.DataFrame
-    (_has("iloc", "columns"), lambda X: [X.iloc[:, i].tolist() for i in range(X.shape[1])]),
+    (_has("iloc", "columns"), lambda X, name: [X.iloc[:, i].tolist() for i in range(X.shape[1])]),
     # polars.DataFrame
-    (_has("get_columns"), lambda X: [column.to_list() for column in X.get_columns()]),
+    (_has("get_columns"), lambda X, name: [column.to_list() for column in X.get_columns()]),
     # pyarrow.Table, RecordBatch
-    (_has("itercolumns", "schema"), lambda X: [column.to_pylist() for column in X.itercolumns()]),
+    (
+        _has("itercolumns", "schema"),
+        lambda X, name: [column.to_pylist() for column in X.itercolumns()],
+    ),
     # pyarrow.Array, ChunkedArray
-    (_has("to_pylist"), lambda X: [X.to_pylist()]),
+    (_has("to_pylist"), lambda X, name: [X.to_pylist()]),
     # polars.Series
-    (_has("to_list", "rechunk"), lambda X: [X.to_list()]),
+    (_has("to_list", "rechunk"), lambda X, name: [X.to_list()]),
     # pandas.Series, pandas.Index, pandas extension arrays
-    (_has("isna", "tolist"), lambda X: [X.tolist()]),
+    (_has("isna", "tolist"), lambda X, name: [X.tolist()]),
     (_is_plain_sequence, _sequence_columns),
 ]
 
 
-def _strings(column: list[Any]) -> list[str]:
+def _strings(column: list[Any], name: str) -> list[str]:
     """Return the column as plain strings, or raise for what is missing or is no string."""
     if set(map(type, column)) == {str}:
         return column
     missing = [i for i, item in enumerate(column) if is_missing(item)]
     if missing:
         raise ValueError(
-            f"X has {len(missing)} missing value(s), the first at position(s) "
+            f"{name} has {len(missing)} missing value(s), the first at position(s) "
             f"{_positions(missing)}. Drop these rows, or fill them: '' is accepted as a text."
         )
     wrong = [i for i, item in enumerate(column) if not isinstance(item, str)]
     if wrong:
         item = column[wrong[0]]
         raise TypeError(
-            f"X has {len(wrong)} item(s) that are not strings, the first at position(s) "
-            f"{_positions(wrong)}: X[{wrong[0]}]={_short(item)} is a {type(item).__name__}. "
-            f"Accepted: {_ACCEPTED}. {_remedy(item)}"
+            f"{name} has {len(wrong)} item(s) that are not strings, the first at position(s) "
+            f"{_positions(wrong)}: {name}[{wrong[0]}]={shown(item, _WIDTH)} is a "
+            f"{type(item).__name__}. Accepted: {_ACCEPTED}. {_remedy(item)}"
         )
-    return [str(item) for item in column]
+    # Not str(item): a member of a string Enum is a text, and has a str of its own.
+    return [str.__str__(item) for item in column]
 
 
 def is_missing(item: Any) -> bool:
@@ -259,8 +268,3 @@ def _remedy(item: Any) -> str:
 def _positions(found: list[int]) -> str:
     shown = ", ".join(map(str, found[:_SHOWN]))
     return f"{shown}, ..." if len(found) > _SHOWN else shown
-
-
-def _short(item: Any) -> str:
-    text = repr(item)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -467,7 +467,7 @@ def test_bad_targets_and_validation_data_are_named(make):
         classifier.fit(X, Y, X_val=X)
     with pytest.raises(ValueError, match=r"y_val has classes that the model does not know: .*new"):
         classifier.fit(X, Y, X_val=X[:2], y_val=["up", "new"])
-    with pytest.raises(ValueError, match="sample_weight has shape"):
+    with pytest.raises(ValueError, match="40 texts and sample_weight has 1 weights"):
         classifier.fit(X, Y, sample_weight=[1.0])
     with pytest.raises(ValueError, match="sample_weight can't be used"):
         classifier.fit(X, Y, sample_weight=-np.ones(len(X)))

@@ -99,8 +99,8 @@ def test_in_a_search_and_through_a_pickle(make):
     [
         (None, "target y is None"),
         (["a"] * len(X), "no numbers"),
-        (Y[:-1], r"40 texts and y has shape \(39,\)"),
-        (np.zeros((len(X), 2, 2)), "one row of numbers"),
+        (Y[:-1], "40 texts and y has 39 numbers"),
+        (np.zeros((len(X), 2, 2)), r"y has shape \(40, 2, 2\)\. Accepted: numbers of shape"),
         (np.where(UP, np.nan, 1.0), "20 missing value"),
         (np.where(UP, np.inf, 1.0), "infinite"),
     ],

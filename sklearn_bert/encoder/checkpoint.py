@@ -264,12 +264,13 @@ def load_checkpoint(
     return checkpoint
 
 
-_folders: dict[tuple[str, str | None], Path] = {}
+_folders: dict[tuple[str, str], Path] = {}
 
 
 def _find_folder(model: str | os.PathLike[str], revision: str | None) -> Path:
     """Find the folder once a process, as long as it is there."""
-    key = (str(model), revision)
+    # Whatever they are: what they may be is checked where a folder is looked for.
+    key = (repr(model), repr(revision))
     folder = _folders.get(key)
     if folder is None or not weight_files(folder):
         folder = _folders[key] = find_model_folder(model, revision)

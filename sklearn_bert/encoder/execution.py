@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from sklearn_bert.errors import parameter_error
-from sklearn_bert.validation import check_integer
+from sklearn_bert.validation import check_integer, is_word
 
 __all__ = [
     "PRECISIONS",
@@ -52,11 +52,13 @@ def resolve_device(device: Any) -> torch.device:
     ValueError
         If the device is unknown or is not on this machine.
     """
-    if device == "auto":
+    if is_word(device, "auto"):
         return _best_device()
     try:
+        if not isinstance(device, (str, torch.device)):
+            raise TypeError
         resolved = torch.device(device)
-    except (RuntimeError, TypeError):
+    except (RuntimeError, TypeError, ValueError):
         raise parameter_error("device", device, _available_devices()) from None
     counts = {
         "cpu": 1,
@@ -86,16 +88,16 @@ def resolve_precision(precision: str, device: torch.device) -> str:
     ValueError
         If the precision is unknown.
     """
-    if precision == "auto":
+    if is_word(precision, "auto"):
         return "bfloat16" if _has_native_bfloat16(device) else "float32"
-    if precision not in PRECISIONS:
+    if not isinstance(precision, str) or precision not in PRECISIONS:
         raise parameter_error("precision", precision, ["auto", *PRECISIONS])
     return precision
 
 
 def resolve_batch_tokens(batch_tokens: int | str, device: torch.device) -> int:
     """Return the number of padded tokens for one forward pass."""
-    if batch_tokens == "auto":
+    if is_word(batch_tokens, "auto"):
         return _BATCH_TOKENS.get(device.type, _BATCH_TOKENS_ELSEWHERE)
     accepted = "'auto', or a number of tokens"
     check_integer("batch_tokens", batch_tokens, minimum=1, accepted=accepted)

@@ -10,7 +10,7 @@ import importlib.util
 import os
 from pathlib import Path
 
-from sklearn_bert.errors import ModelLoadError, ModelNotFoundError, parameter_error
+from sklearn_bert.errors import ModelLoadError, ModelNotFoundError, parameter_error, shown
 
 __all__ = ["EMBEDDED_MODEL", "find_model_folder", "weight_files"]
 
@@ -42,13 +42,16 @@ def find_model_folder(model: str | os.PathLike[str], revision: str | None = None
     """
     if not isinstance(model, (str, os.PathLike)) or not str(model):
         raise parameter_error("model", model, "a folder, or a name on the Hugging Face Hub")
+    if not (revision is None or (isinstance(revision, str) and revision)):
+        raise parameter_error("revision", revision, "a branch, tag or commit on the Hub, or None")
     name = os.fspath(model)
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
+    folder = Path(os.path.expanduser(name))
+    # Unlike Path.is_dir, this takes names that no file system could have.
+    if not os.path.isdir(folder):
         if _looks_like_a_path(model, name):
             raise ModelNotFoundError(
-                f"model={name!r} is a path, and there is no such folder. Accepted: an existing "
-                f"folder with a saved model, or a name on the Hugging Face Hub."
+                f"model={shown(name)} is a path, and there is no such folder. Accepted: an "
+                f"existing folder with a saved model, or a name on the Hugging Face Hub."
             )
         folder = _embedded_folder(name, revision) or _hub_folder(name, revision)
     _check_has_model(name, folder)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import stat
 import threading
 from pathlib import Path
 
@@ -16,6 +18,7 @@ __all__ = ["CacheSpec", "open_store"]
 
 CacheSpec = str | os.PathLike[str] | None
 
+_ACCEPTED = "'memory', None, or the path of a folder"
 _GIB = 2**30
 _MEMORY_SHARE = 0.1
 _MEMORY_LEAST = _GIB // 4
@@ -46,14 +49,25 @@ def open_store(cache: CacheSpec) -> Store | None:
     if cache is None:
         return None
     if not isinstance(cache, (str, os.PathLike)) or cache == "":
-        raise parameter_error("cache", cache, "'memory', None, or the path of a folder")
-    key = "memory" if cache == "memory" else Path(cache).expanduser().absolute()
-    if isinstance(key, Path) and key.exists() and not key.is_dir():
-        raise parameter_error("cache", str(cache), "'memory', None, or the path of a folder")
+        raise parameter_error("cache", cache, _ACCEPTED)
+    key = "memory" if cache == "memory" else Path(os.path.expanduser(cache)).absolute()
+    if isinstance(key, Path) and not _can_be_folder(key):
+        raise parameter_error("cache", str(cache), _ACCEPTED)
     with _lock:
         if key not in _stores:
             _stores[key] = _new_store(key)
         return _stores[key]
+
+
+def _can_be_folder(path: Path) -> bool:
+    """Say whether a path is a folder, or could become one."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except OSError as error:
+        return error.errno != errno.ENAMETOOLONG
+    except ValueError:
+        # NUL, or what the file system can't encode.
+        return False
 
 
 def _new_store(key: str | Path) -> Store:
@@ -63,7 +77,7 @@ def _new_store(key: str | Path) -> Store:
 
 
 def _default_disk_limit(folder: Path) -> int:
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    existing = next(parent for parent in (folder, *folder.parents) if os.path.exists(parent))
     return min(_DISK_MOST, int(_DISK_SHARE * shutil.disk_usage(existing).free))
 
 

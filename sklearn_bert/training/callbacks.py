@@ -11,11 +11,12 @@ from skorch.callbacks import Callback
 from tqdm.auto import tqdm
 
 from sklearn_bert.encoder.freezing import Freezing
+from sklearn_bert.errors import TrainingDivergedError, parameter_error
 from sklearn_bert.training.batches import LabelledTexts
 from sklearn_bert.training.inputs import Inputs
 from sklearn_bert.training.net import interruptible
 
-__all__ = ["BestWeights", "EpochHistory", "GradualUnfreezing", "Progress"]
+__all__ = ["BestWeights", "EpochHistory", "GradualUnfreezing", "Progress", "check_callbacks"]
 
 
 class OwnCallback(Callback):
@@ -53,6 +54,9 @@ class EpochHistory(OwnCallback):
             self.rows.append({"epoch": 0, "valid_loss": loss, "valid_score": score})
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        # The loss of the next batch would tell too, but there may be none.
+        if not all(p.isfinite().all() for p in net.module_.trained_parameters()):
+            raise TrainingDivergedError("Some of the weights are infinite or no numbers.")
         found = net.history[-1]
         row = {"epoch": int(found["epoch"]), "train_loss": float(found["train_loss"])}
         if self.validation is not None:
@@ -210,6 +214,26 @@ class GradualUnfreezing(OwnCallback):
     def release(self) -> None:
         """Let go of the texts."""
         self.inputs_at = None
+
+
+def check_callbacks(callbacks: Any) -> None:
+    """Raise unless `callbacks` is None or a list of what skorch takes as callbacks.
+
+    Raises
+    ------
+    ValueError
+        With what is accepted.
+    """
+    is_list = isinstance(callbacks, (list, tuple))
+    if callbacks is not None and not (is_list and all(map(_is_callback, callbacks))):
+        accepted = "None, or a list of skorch callbacks or of (name, callback) tuples"
+        raise parameter_error("callbacks", callbacks, accepted)
+
+
+def _is_callback(item: Any) -> bool:
+    if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str):
+        item = item[1]
+    return isinstance(item, Callback) or (isinstance(item, type) and issubclass(item, Callback))
 
 
 def _said(row: dict[str, float]) -> str:
