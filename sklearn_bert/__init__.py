@@ -12,16 +12,25 @@ if TYPE_CHECKING:
     from sklearn_bert import cache, datasets
     from sklearn_bert.classifier import BertFineTuneClassifier
     from sklearn_bert.featurizer import BertFeaturizer
+    from sklearn_bert.masked_lm import BertMaskedLM
     from sklearn_bert.regressor import BertFineTuneRegressor
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["BertFeaturizer", "BertFineTuneClassifier", "BertFineTuneRegressor", "cache", "datasets"]
+__all__ = [
+    "BertFeaturizer",
+    "BertFineTuneClassifier",
+    "BertFineTuneRegressor",
+    "BertMaskedLM",
+    "cache",
+    "datasets",
+]
 
 _HOMES = {
     "BertFeaturizer": "sklearn_bert.featurizer",
     "BertFineTuneClassifier": "sklearn_bert.classifier",
     "BertFineTuneRegressor": "sklearn_bert.regressor",
+    "BertMaskedLM": "sklearn_bert.masked_lm",
 }
 _MODULES = ("cache", "datasets")
 

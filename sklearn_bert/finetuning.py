@@ -11,7 +11,7 @@ import copy
 import os
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_bert.encoder.checkpoint import Checkpoint
 from sklearn_bert.encoder.freezing import Freezing, resolve_freeze
 from sklearn_bert.encoder.frozen import FrozenEncoder
 from sklearn_bert.encoder.pooling import POOLINGS
@@ -37,7 +38,17 @@ from sklearn_bert.training.optimizer import MakeOptimizer
 from sklearn_bert.tuning_parameters import check_tuning_parameters, head_sizes
 from sklearn_bert.validation import Text, check_sample_weight, check_texts, one_or_list
 
-__all__ = ["BertFineTuneBase", "Samples", "Targets"]
+__all__ = [
+    "SEEDS",
+    "BertFineTuneBase",
+    "Samples",
+    "Targets",
+    "net_settings",
+    "own_randomness",
+    "resolved_lr",
+    "run_training",
+    "warn_cut",
+]
 
 # Texts that are predicted at once, so that memory does not grow with their number.
 _PREDICTED_TOGETHER = 8192
@@ -45,7 +56,7 @@ _PREDICTED_TOGETHER = 8192
 _LR, _LR_HIDDEN_SIZE = 2e-4, 384
 _LR_LEAST, _LR_MOST = 1e-5, 5e-4
 # What random_state draws seeds from.
-_SEEDS = 2**31 - 1
+SEEDS = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -183,7 +194,7 @@ class BertFineTuneBase(BaseEstimator):
         )
         encoder = reference.encoder(int(self.verbose))
         freezing = self._freezing(encoder)
-        seed = int(check_random_state(self.random_state).randint(_SEEDS))
+        seed = int(check_random_state(self.random_state).randint(SEEDS))
         if validation is None and self.early_stopping:
             samples, validation = self._hold_out(samples, targets, seed)
         samples, validation, learnt = self._prepare(samples, validation, targets)
@@ -192,13 +203,13 @@ class BertFineTuneBase(BaseEstimator):
             **learnt,
             "reference_": reference.known(),
             "freezing_": freezing,
-            "lr_": self._resolved_lr(encoder),
+            "lr_": resolved_lr(self.lr, encoder.checkpoint.hidden_size),
             "depth_": freezing.depth,
             "device_": str(encoder.checkpoint.device),
             "precision_": encoder.checkpoint.precision,
             "max_length_": encoder.max_length,
         }
-        with _own_randomness(seed, encoder.checkpoint.device):
+        with own_randomness(seed, encoder.checkpoint.device):
             module = self._module(encoder, freezing, targets)
             fitted["n_trainable_parameters_"] = sum(
                 p.numel() for p in module.parameters() if p.requires_grad
@@ -222,13 +233,6 @@ class BertFineTuneBase(BaseEstimator):
     @abstractmethod
     def _net(self, module: FineTuneModule, targets: Targets, **settings: Any) -> nets.FineTuning:
         """Return the net of the task."""
-
-    def _resolved_lr(self, encoder: FrozenEncoder) -> float:
-        """Return the learning rate; see docs/decisions/0007-defaults.md for that of "auto"."""
-        if self.lr != "auto":
-            return float(self.lr)
-        rate = _LR * (_LR_HIDDEN_SIZE / encoder.checkpoint.hidden_size) ** 2
-        return min(max(rate, _LR_LEAST), _LR_MOST)
 
     def _freezing(self, encoder: FrozenEncoder) -> Freezing:
         checkpoint = encoder.checkpoint
@@ -337,7 +341,7 @@ class BertFineTuneBase(BaseEstimator):
             encoder, texts, module.poolings, freezing.depth, bool(freezing.trainable)
         )
         if inputs.n_cut:
-            _warn_cut(inputs.n_cut, len(texts), encoder.max_length)
+            warn_cut(inputs.n_cut, len(texts), encoder.max_length)
         rows = np.arange(len(texts))
         train = LabelledTexts(inputs, rows[: len(samples.texts)], samples.y, samples.weights)
         held_out = None
@@ -353,59 +357,20 @@ class BertFineTuneBase(BaseEstimator):
         if self.gradual_unfreezing:
             checkpoint = encoder.checkpoint
             callbacks.append(GradualUnfreezing(checkpoint.parameter_places, checkpoint.n_layers))
-        net = self._make_net(module, encoder, targets, callbacks, fitted["lr_"], seed)
-        try:
-            net.train(train, held_out)
-        except TrainingDivergedError as error:
-            trained = bool(history.rows) and history.rows[-1]["epoch"] > 0
-            if trained:
-                best.restore(net)
-                self._set_fitted(net, history, fitted)
-            epoch = best.epoch if trained else None
-            raise _diverged(error, epoch, fitted["lr_"], self.head_lr) from error
-        finally:
-            for callback in callbacks:
-                callback.close()
-        if self.early_stopping:
-            best.restore(net)
-        self._set_fitted(net, history, fitted)
-
-    def _make_net(
-        self,
-        module: FineTuneModule,
-        encoder: FrozenEncoder,
-        targets: Targets,
-        callbacks: list[Any],
-        lr: float,
-        seed: int,
-    ) -> Any:
-        return self._net(
-            module,
-            targets,
-            max_epochs=self.max_epochs,
-            batch_size=self.batch_size,
-            schedule=self.lr_schedule,
-            warmup=self.warmup,
-            gradient_accumulation=self.gradient_accumulation,
-            max_grad_norm=self.max_grad_norm,
-            seed=seed,
-            make_optimizer=MakeOptimizer(
-                encoder.checkpoint.parameter_places,
-                encoder.checkpoint.n_layers,
-                lr,
-                self.head_lr,
-                self.layer_lr_decay,
-                self.weight_decay,
-            ),
-            device=str(encoder.checkpoint.device),
-            callbacks=[*callbacks, *(self.callbacks or ())],
-            callbacks__print_log=None,
-            verbose=0,
+        settings = net_settings(
+            self, encoder.checkpoint, callbacks, fitted["lr_"], self.head_lr, seed
+        )
+        net = self._net(module, targets, **settings)
+        run_training(
+            net,
+            train,
+            held_out,
+            callbacks,
+            restores=self.early_stopping,
+            keep=lambda: self._set_fitted(net, history, fitted),
         )
 
     def _set_fitted(self, net: Any, history: Any, fitted: dict[str, Any]) -> None:
-        net.module_.eval()
-        net.release()
         for name, value in fitted.items():
             setattr(self, name, value)
         self.history_ = history.rows
@@ -428,7 +393,7 @@ class BertFineTuneBase(BaseEstimator):
             dataset = LabelledTexts(inputs, np.arange(len(part)))
             outputs.append(self.net_.outputs(dataset, self.net_.batch_size))
         if n_cut:
-            _warn_cut(n_cut, len(texts), encoder.max_length)
+            warn_cut(n_cut, len(texts), encoder.max_length)
         return np.concatenate(outputs)
 
     def __sklearn_tags__(self) -> Any:
@@ -442,13 +407,106 @@ class BertFineTuneBase(BaseEstimator):
         return tags
 
 
-def _warn_cut(n_cut: int, n_texts: int, max_length: int) -> None:
+def resolved_lr(lr: float | str, hidden_size: int) -> float:
+    """Return the learning rate; see docs/decisions/0007-defaults.md for that of "auto"."""
+    if lr != "auto":
+        return float(lr)
+    rate = _LR * (_LR_HIDDEN_SIZE / hidden_size) ** 2
+    return min(max(rate, _LR_LEAST), _LR_MOST)
+
+
+def warn_cut(n_cut: int, n_texts: int, max_length: int, stacklevel: int = 4) -> None:
+    """Warn that texts were cut, at the line of the user that is so many calls up."""
     warnings.warn(
         f"{n_cut:,} of {n_texts:,} texts are longer than {max_length} tokens and were cut there. "
         f"Raise max_length if the model's limit allows.",
         LongTextWarning,
-        stacklevel=4,
+        stacklevel=stacklevel,
     )
+
+
+def net_settings(
+    estimator: Any,
+    checkpoint: Checkpoint,
+    callbacks: Sequence[Any],
+    lr: float,
+    head_lr: float,
+    seed: int,
+) -> dict[str, Any]:
+    """Return what nets take from the parameters that all estimators which train have."""
+    return {
+        "max_epochs": estimator.max_epochs,
+        "batch_size": estimator.batch_size,
+        "schedule": estimator.lr_schedule,
+        "warmup": estimator.warmup,
+        "gradient_accumulation": estimator.gradient_accumulation,
+        "max_grad_norm": estimator.max_grad_norm,
+        "seed": seed,
+        "make_optimizer": MakeOptimizer(
+            checkpoint.parameter_places,
+            checkpoint.n_layers,
+            lr,
+            head_lr,
+            estimator.layer_lr_decay,
+            estimator.weight_decay,
+        ),
+        "device": str(checkpoint.device),
+        "callbacks": [*callbacks, *(estimator.callbacks or ())],
+        "callbacks__print_log": None,
+        "verbose": 0,
+    }
+
+
+def run_training(
+    net: Any,
+    train: Any,
+    validation: Any,
+    callbacks: Sequence[Any],
+    restores: bool,
+    keep: Callable[[], None],
+) -> None:
+    """Train a net and keep it; if its loss diverges, with the best weights so far.
+
+    Parameters
+    ----------
+    net : FineTuning
+        Not trained yet.
+    train, validation : data set, and data set or None
+        What the net takes.
+    callbacks : sequence of OwnCallback
+        The history and the best weights, then others.
+    restores : bool
+        Whether to go back to the best weights in the end.
+    keep : callable
+        Makes the net what the estimator is fitted with.
+
+    Raises
+    ------
+    TrainingDivergedError
+        If the loss is no finite number.
+    """
+    history, best = callbacks[0], callbacks[1]
+
+    def finish(with_best: bool) -> None:
+        if with_best:
+            best.restore(net)
+        net.module_.eval()
+        net.release()
+        keep()
+
+    try:
+        net.train(train, validation)
+    except TrainingDivergedError as error:
+        rates = net.make_optimizer
+        trained = bool(history.rows) and history.rows[-1]["epoch"] > 0
+        if trained:
+            finish(with_best=True)
+        epoch = best.epoch if trained else None
+        raise _diverged(error, epoch, rates.lr, rates.head_lr) from error
+    finally:
+        for callback in callbacks:
+            callback.close()
+    finish(with_best=restores)
 
 
 def _diverged(
@@ -466,7 +524,7 @@ def _diverged(
 
 
 @contextlib.contextmanager
-def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
+def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
     """Seed torch, and leave its global generators as they were found."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):

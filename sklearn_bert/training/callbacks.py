@@ -10,7 +10,7 @@ import torch
 from skorch.callbacks import Callback
 from tqdm.auto import tqdm
 
-from sklearn_bert.training.batches import LabelledTexts
+from sklearn_bert.training.batches import TrainingData
 
 __all__ = ["BestWeights", "EpochHistory", "GradualUnfreezing", "Progress"]
 
@@ -30,7 +30,7 @@ class EpochHistory(OwnCallback):
 
     Parameters
     ----------
-    validation : LabelledTexts or None
+    validation : TrainingData or None
         What the model is scored on before the first step.
 
     Attributes
@@ -40,7 +40,7 @@ class EpochHistory(OwnCallback):
         far as there are such.
     """
 
-    def __init__(self, validation: LabelledTexts | None) -> None:
+    def __init__(self, validation: TrainingData | None) -> None:
         self.validation = validation
         self.rows: list[dict[str, float]] = []
 

@@ -15,7 +15,7 @@ from sklearn_bert.encoder.depth import UpperPart, checkpoint_activations
 from sklearn_bert.encoder.freezing import Freezing
 from sklearn_bert.encoder.pooling import pool
 
-__all__ = ["ACTIVATIONS", "FineTuneModule", "build_head"]
+__all__ = ["ACTIVATIONS", "FineTuneModule", "build_head", "train_where_it_trains"]
 
 # scikit-learn's names of MLPClassifier, and the one that BERT is used to.
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -90,7 +90,7 @@ class FineTuneModule(nn.Module):
     def set_modes(self) -> None:
         """Set each module's mode anew, after a change of what trains."""
         if self.encoder is not None:
-            _train_where_it_trains(self.encoder, self.training)
+            train_where_it_trains(self.encoder, self.training)
 
     def forward(
         self,
@@ -162,14 +162,14 @@ def build_head(
     return nn.Sequential(*layers)
 
 
-def _train_where_it_trains(module: nn.Module, mode: bool) -> None:
+def train_where_it_trains(module: nn.Module, mode: bool) -> None:
     """Set the mode by what trains; modules without parameters go with the one they are in."""
     parameters = list(module.parameters())
     if parameters:
         mode = mode and any(parameter.requires_grad for parameter in parameters)
     module.training = mode
     for child in module.children():
-        _train_where_it_trains(child, mode)
+        train_where_it_trains(child, mode)
 
 
 def _on_cpu(module: nn.Module) -> nn.Module:
