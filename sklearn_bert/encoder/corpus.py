@@ -175,10 +175,10 @@ def _keys(text: str, encoding: Encoding, segmenter: Segmenter | None) -> np.ndar
     """Say for each token what word it is from, -1 where none."""
     if segmenter is None:
         return np.array([_NO_WORD if word is None else word for word in encoding.word_ids])
-    of_characters = _words_of_characters(text, segmenter)
-    # By its last character: the first one of a token may be the space before a word.
-    spans = encoding.offsets
-    return np.array([of_characters[end - 1] if end > start else _NO_WORD for start, end in spans])
+    of_characters = np.append(_words_of_characters(text, segmenter), _NO_WORD)
+    # By the last character: the first may be a space. A space alone has no character, and stands
+    # where the next word begins.
+    return of_characters[[max(start, end - 1) for start, end in encoding.offsets]]
 
 
 def _words_of_characters(text: str, segmenter: Segmenter) -> np.ndarray:
