@@ -23,6 +23,7 @@ NAMES = (
     "depths",
     "tuning_cost",
     "defaults",
+    "pretraining",
 )
 _REPEATS = 5
 _QUICK_REPEATS = 2

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("features", "fine_tuning")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("features", "fine_tuning", "pretraining")),
 ]
 
 
