@@ -50,6 +50,14 @@ def test_every_architecture_learns(family, make):
     assert after.history_[-1]["train_loss"] < after.history_[0]["train_loss"]
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_bfloat16_is_near(family, make):
+    rough, exact = (
+        make(family, precision=precision).fit(X) for precision in ("bfloat16", "float32")
+    )
+    assert rough.score(X) == pytest.approx(exact.score(X), rel=0.05)
+
+
 @pytest.mark.parametrize("freeze", ["all", -1, 2, "embeddings", "none"])
 def test_what_is_frozen_stays_as_it_was(freeze, make, saved_model):
     untrained = make(max_epochs=0).fit(X)

@@ -23,7 +23,11 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedModel
 from transformers import logging as transformers_logging
 
 from sklearn_bert.encoder import work
-from sklearn_bert.encoder.attention import CPU_ATTENTION, register_cpu_attention
+from sklearn_bert.encoder.attention import (
+    CPU_ATTENTION,
+    register_cpu_attention,
+    use_exact_attention,
+)
 from sklearn_bert.encoder.depth import LowerPart, parameter_places
 from sklearn_bert.encoder.dropout import use_cpu_dropout
 from sklearn_bert.encoder.execution import PRECISIONS
@@ -157,6 +161,8 @@ class Checkpoint:
         if self.device.type == "cpu":
             _tune_for_cpu(model, self.precision)
             use_cpu_dropout(model)
+        if self.dtype == torch.bfloat16:
+            use_exact_attention(model)
         return model
 
     @property
@@ -338,6 +344,9 @@ def load_weights(
         raise ModelLoadError(
             f"The model in {folder} can't be loaded ({type(error).__name__}: {error})."
         ) from error
+    # The first DeBERTa has biases that stay in float32, and then multiplies with bfloat16.
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype)
     return model, report
 
 
