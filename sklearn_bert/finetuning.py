@@ -6,57 +6,46 @@ is here.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import os
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_bert.encoder.checkpoint import Checkpoint
 from sklearn_bert.encoder.freezing import Freezing, resolve_freeze
 from sklearn_bert.encoder.frozen import FrozenEncoder
 from sklearn_bert.encoder.pooling import POOLINGS
 from sklearn_bert.encoder.sources import EMBEDDED_MODEL
-from sklearn_bert.errors import LongTextWarning, TrainingDivergedError, parameter_error
+from sklearn_bert.errors import parameter_error
+from sklearn_bert.fitting import (
+    SEEDS,
+    net_settings,
+    own_randomness,
+    resolved_lr,
+    run_training,
+    warn_cut,
+)
 from sklearn_bert.persistence import EncoderReference
 from sklearn_bert.training import net as nets
 from sklearn_bert.training.batches import LabelledTexts
 from sklearn_bert.training.callbacks import BestWeights, EpochHistory, GradualUnfreezing, Progress
 from sklearn_bert.training.inputs import make_inputs
 from sklearn_bert.training.module import FineTuneModule, build_head
-from sklearn_bert.training.optimizer import MakeOptimizer
 from sklearn_bert.tuning_parameters import check_tuning_parameters, head_sizes
 from sklearn_bert.validation import Text, check_sample_weight, check_texts, one_or_list
 
-__all__ = [
-    "SEEDS",
-    "BertFineTuneBase",
-    "Samples",
-    "Targets",
-    "net_settings",
-    "own_randomness",
-    "resolved_lr",
-    "run_training",
-    "warn_cut",
-]
+__all__ = ["BertFineTuneBase", "Samples", "Targets"]
 
 # Texts that are predicted at once, so that memory does not grow with their number.
 _PREDICTED_TOGETHER = 8192
-# What lr="auto" means for an encoder so wide; rates fall with the square of the width.
-_LR, _LR_HIDDEN_SIZE = 2e-4, 384
-_LR_LEAST, _LR_MOST = 1e-5, 5e-4
-# What random_state draws seeds from.
-SEEDS = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -405,128 +394,3 @@ class BertFineTuneBase(BaseEstimator):
         tags.target_tags.required = True
         tags.non_deterministic = True
         return tags
-
-
-def resolved_lr(lr: float | str, hidden_size: int) -> float:
-    """Return the learning rate; see docs/decisions/0007-defaults.md for that of "auto"."""
-    if lr != "auto":
-        return float(lr)
-    rate = _LR * (_LR_HIDDEN_SIZE / hidden_size) ** 2
-    return min(max(rate, _LR_LEAST), _LR_MOST)
-
-
-def warn_cut(n_cut: int, n_texts: int, max_length: int, stacklevel: int = 4) -> None:
-    """Warn that texts were cut, at the line of the user that is so many calls up."""
-    warnings.warn(
-        f"{n_cut:,} of {n_texts:,} texts are longer than {max_length} tokens and were cut there. "
-        f"Raise max_length if the model's limit allows.",
-        LongTextWarning,
-        stacklevel=stacklevel,
-    )
-
-
-def net_settings(
-    estimator: Any,
-    checkpoint: Checkpoint,
-    callbacks: Sequence[Any],
-    lr: float,
-    head_lr: float,
-    seed: int,
-) -> dict[str, Any]:
-    """Return what nets take from the parameters that all estimators which train have."""
-    return {
-        "max_epochs": estimator.max_epochs,
-        "batch_size": estimator.batch_size,
-        "schedule": estimator.lr_schedule,
-        "warmup": estimator.warmup,
-        "gradient_accumulation": estimator.gradient_accumulation,
-        "max_grad_norm": estimator.max_grad_norm,
-        "seed": seed,
-        "make_optimizer": MakeOptimizer(
-            checkpoint.parameter_places,
-            checkpoint.n_layers,
-            lr,
-            head_lr,
-            estimator.layer_lr_decay,
-            estimator.weight_decay,
-        ),
-        "device": str(checkpoint.device),
-        "callbacks": [*callbacks, *(estimator.callbacks or ())],
-        "callbacks__print_log": None,
-        "verbose": 0,
-    }
-
-
-def run_training(
-    net: Any,
-    train: Any,
-    validation: Any,
-    callbacks: Sequence[Any],
-    restores: bool,
-    keep: Callable[[], None],
-) -> None:
-    """Train a net and keep it; if its loss diverges, with the best weights so far.
-
-    Parameters
-    ----------
-    net : FineTuning
-        Not trained yet.
-    train, validation : data set, and data set or None
-        What the net takes.
-    callbacks : sequence of OwnCallback
-        The history and the best weights, then others.
-    restores : bool
-        Whether to go back to the best weights in the end.
-    keep : callable
-        Makes the net what the estimator is fitted with.
-
-    Raises
-    ------
-    TrainingDivergedError
-        If the loss is no finite number.
-    """
-    history, best = callbacks[0], callbacks[1]
-
-    def finish(with_best: bool) -> None:
-        if with_best:
-            best.restore(net)
-        net.module_.eval()
-        net.release()
-        keep()
-
-    try:
-        net.train(train, validation)
-    except TrainingDivergedError as error:
-        rates = net.make_optimizer
-        trained = bool(history.rows) and history.rows[-1]["epoch"] > 0
-        if trained:
-            finish(with_best=True)
-        epoch = best.epoch if trained else None
-        raise _diverged(error, epoch, rates.lr, rates.head_lr) from error
-    finally:
-        for callback in callbacks:
-            callback.close()
-    finish(with_best=restores)
-
-
-def _diverged(
-    error: TrainingDivergedError, epoch: int | None, lr: float, head_lr: float
-) -> TrainingDivergedError:
-    kept = (
-        f"The estimator is fitted with the weights of epoch {epoch}, the best so far."
-        if epoch is not None
-        else "That was in the first epoch, so there are no weights worth keeping."
-    )
-    return TrainingDivergedError(
-        f"{error} {kept} Try a lower lr (now {lr!r}) or head_lr (now {head_lr!r}), more warmup, a "
-        f"lower max_grad_norm, or precision='float32'."
-    )
-
-
-@contextlib.contextmanager
-def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch, and leave its global generators as they were found."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        yield

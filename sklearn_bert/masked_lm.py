@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
@@ -21,14 +20,14 @@ from sklearn_bert.encoder.freezing import Freezing, resolve_freeze
 from sklearn_bert.encoder.language_model import save_language_model
 from sklearn_bert.encoder.sources import EMBEDDED_MODEL
 from sklearn_bert.errors import parameter_error
-from sklearn_bert.finetuning import (
+from sklearn_bert.fitting import (
     SEEDS,
     net_settings,
     own_randomness,
     resolved_lr,
     run_training,
-    warn_cut,
 )
+from sklearn_bert.mask_filling import fill_masks
 from sklearn_bert.persistence import EncoderReference
 from sklearn_bert.training.callbacks import BestWeights, EpochHistory, Progress
 from sklearn_bert.training.losses import CrossEntropy
@@ -356,24 +355,8 @@ class BertMaskedLM(BaseEstimator):
         """
         check_is_fitted(self, "net_")
         texts = _single_texts("X", X)
-        checkpoint = self._checkpoint()
-        tokenizer = checkpoint.text_tokenizer(checkpoint.max_length, "truncate")
-        windows = tokenizer.all_windows(texts)
-        mask_id = checkpoint.tokenizer.mask_token_id
-        counts = [int((ids == mask_id).sum()) for ids in windows.ids]
-        if 0 in counts:
-            raise _no_mask(texts, counts.index(0), self.mask_token_, windows.cut)
-        if windows.cut.any():
-            warn_cut(int(windows.cut.sum()), len(texts), checkpoint.max_length, stacklevel=3)
-        accepted = "an integer of at least 1"
-        check_integer("top_k", top_k, minimum=1, accepted=accepted)
-        found: list[list[Any]] = []
-        for start in range(0, len(texts), self.net_.batch_size):
-            rows = np.arange(start, min(len(texts), start + self.net_.batch_size))
-            inputs = tokenizer.batch(windows, rows, coarse=True).inputs
-            probabilities = self.net_.probabilities(inputs, inputs["input_ids"] == mask_id)
-            found += _tokens(checkpoint, probabilities, top_k)
-        return _by_text(found, counts)
+        check_integer("top_k", top_k, minimum=1, accepted="an integer of at least 1")
+        return fill_masks(texts, int(top_k), self.net_, self._checkpoint())
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Save encoder, head and tokenizer as safetensors and JSON.
@@ -526,32 +509,3 @@ def _single_texts(name: str, X: Any) -> list[str]:
             f"pair one after the other: [text for pair in {name} for text in pair]."
         )
     return singles
-
-
-def _no_mask(texts: list[str], row: int, mask_token: str, cut: np.ndarray) -> ValueError:
-    lost = " before the model's limit, where the text was cut" if cut[row] else ""
-    shown = texts[row] if len(texts[row]) <= 60 else f"{texts[row][:57]}..."
-    return ValueError(
-        f"X[{row}]={shown!r} has no mask{lost}. Accepted: texts with {mask_token!r}, the mask of "
-        f"this model, for each token to fill in."
-    )
-
-
-def _tokens(
-    checkpoint: Checkpoint, probabilities: torch.Tensor, top_k: int
-) -> list[list[tuple[str, float]]]:
-    """Return the most probable tokens of each mask."""
-    best = probabilities.topk(min(top_k, probabilities.shape[1]), dim=1)
-    return [
-        [(checkpoint.tokenizer.decode([token]), value) for token, value in zip(*row, strict=True)]
-        for row in zip(best.indices.tolist(), best.values.tolist(), strict=True)
-    ]
-
-
-def _by_text(found: list[Any], counts: list[int]) -> list[Any]:
-    """Put the masks of each text together; one alone stands for itself."""
-    ends = np.cumsum(counts).tolist()
-    return [
-        found[end - 1] if count == 1 else found[end - count : end]
-        for end, count in zip(ends, counts, strict=True)
-    ]
