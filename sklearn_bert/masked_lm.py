@@ -265,7 +265,6 @@ class BertMaskedLM(BaseEstimator):
             self.model, self.revision, None, self.device, self.precision, None
         )
         checkpoint = reference.encoder(int(self.verbose)).checkpoint
-        self._check_chunk_length(checkpoint)
         freezing = self._freezing(checkpoint)
         seed = int(check_random_state(self.random_state).randint(SEEDS))
         if held_out is None and self.early_stopping:
@@ -432,6 +431,7 @@ class BertMaskedLM(BaseEstimator):
         generator: np.random.Generator | None = None,
     ) -> MaskedChunks:
         """Return texts as chunks with masks; without a generator these are fixed."""
+        self._check_chunk_length(checkpoint)
         tokenizer = CorpusTokenizer(checkpoint.tokenizer)
         corpus = tokenizer.corpus(texts, self.whole_word_masking, self.word_segmenter)
         chunks = tokenizer.chunks(corpus, int(self.chunk_length))

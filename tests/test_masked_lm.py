@@ -415,6 +415,8 @@ def test_a_failed_fit_leaves_the_last_one(make):
     expected = masked_lm.perplexity(X)
     with pytest.raises(ValueError, match="chunk_length"):
         masked_lm.set_params(chunk_length=1000).fit(X)
+    with pytest.raises(ValueError, match="chunk_length=1000"):
+        masked_lm.perplexity(X)
     assert masked_lm.set_params(chunk_length=24).perplexity(X) == expected
 
 
