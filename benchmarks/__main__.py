@@ -25,6 +25,7 @@ NAMES = (
     "defaults",
     "ulmfit",
     "pairs",
+    "pretraining",
 )
 _REPEATS = 5
 _QUICK_REPEATS = 2

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sklearn_bert import cache, datasets
     from sklearn_bert.classifier import BertFineTuneClassifier
     from sklearn_bert.featurizer import BertFeaturizer
+    from sklearn_bert.masked_lm import BertMaskedLM
     from sklearn_bert.plotting import (
         FreezeDepthDisplay,
         LayerPoolingDisplay,
@@ -25,6 +26,7 @@ __all__ = [
     "BertFeaturizer",
     "BertFineTuneClassifier",
     "BertFineTuneRegressor",
+    "BertMaskedLM",
     "FreezeDepthDisplay",
     "LayerPoolingDisplay",
     "TrainingCurveDisplay",
@@ -36,6 +38,7 @@ _HOMES = {
     "BertFeaturizer": "sklearn_bert.featurizer",
     "BertFineTuneClassifier": "sklearn_bert.classifier",
     "BertFineTuneRegressor": "sklearn_bert.regressor",
+    "BertMaskedLM": "sklearn_bert.masked_lm",
     "FreezeDepthDisplay": "sklearn_bert.plotting",
     "LayerPoolingDisplay": "sklearn_bert.plotting",
     "TrainingCurveDisplay": "sklearn_bert.plotting",

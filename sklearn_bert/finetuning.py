@@ -27,7 +27,8 @@ from sklearn_bert.encoder.frozen import FrozenEncoder
 from sklearn_bert.encoder.pooling import POOLINGS
 from sklearn_bert.encoder.randomness import own_randomness
 from sklearn_bert.encoder.sources import EMBEDDED_MODEL
-from sklearn_bert.errors import LongTextWarning, TrainingDivergedError, parameter_error
+from sklearn_bert.errors import parameter_error
+from sklearn_bert.fitting import net_settings, resolved_lr, run_training, warn_cut
 from sklearn_bert.persistence import EncoderReference
 from sklearn_bert.pretrained import PretrainedMixin, Saved, SentenceModel
 from sklearn_bert.samples import Samples, Targets
@@ -36,17 +37,13 @@ from sklearn_bert.training.batches import LabelledTexts
 from sklearn_bert.training.callbacks import BestWeights, EpochHistory, GradualUnfreezing, Progress
 from sklearn_bert.training.inputs import Inputs, make_inputs
 from sklearn_bert.training.module import FineTuneModule, build_head, head_settings, restore_head
-from sklearn_bert.training.optimizer import MakeOptimizer
 from sklearn_bert.tuning_parameters import check_tuning_parameters, head_sizes, seed_from
-from sklearn_bert.validation import Text, check_texts, is_word, n_characters, one_or_list
+from sklearn_bert.validation import Text, check_texts, n_characters, one_or_list
 
 __all__ = ["BertFineTuneBase"]
 
 # Texts that are predicted at once, so that memory does not grow with their number.
 _PREDICTED_TOGETHER = 8192
-# What lr="auto" means for an encoder so wide; rates fall with the square of the width.
-_LR, _LR_HIDDEN_SIZE = 2e-4, 384
-_LR_LEAST, _LR_MOST = 1e-5, 5e-4
 # Fitted attributes of all tasks that the encoder does not tell.
 _SAVED = ("lr_", "max_length_", "n_trainable_parameters_", "history_")
 
@@ -153,7 +150,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
             **learnt,
             "reference_": reference.known(),
             "freezing_": freezing,
-            "lr_": self._resolved_lr(encoder),
+            "lr_": resolved_lr(self.lr, encoder.checkpoint.hidden_size),
             **_of_encoder(encoder, freezing),
         }
         with own_randomness(seed, encoder.checkpoint.device):
@@ -189,13 +186,6 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
     @abstractmethod
     def _net(self, module: FineTuneModule, targets: Targets, **settings: Any) -> nets.FineTuning:
         """Return the net of the task."""
-
-    def _resolved_lr(self, encoder: FrozenEncoder) -> float:
-        """Return the learning rate; see docs/decisions/0007-defaults.md for that of "auto"."""
-        if not is_word(self.lr, "auto"):
-            return float(self.lr)
-        rate = _LR * (_LR_HIDDEN_SIZE / encoder.checkpoint.hidden_size) ** 2
-        return min(max(rate, _LR_LEAST), _LR_MOST)
 
     def _freezing(self, encoder: FrozenEncoder) -> Freezing:
         checkpoint = encoder.checkpoint
@@ -331,67 +321,28 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         inputs_at = partial(_inputs_at, encoder, texts, module.poolings)
         train, held_out = _datasets(inputs_at(stages[0].depth), samples, validation)
         if train.inputs.n_cut:
-            _warn_cut(train.inputs.n_cut, len(texts), encoder.max_length)
+            warn_cut(train.inputs.n_cut, len(texts), encoder.max_length)
         history = EpochHistory(held_out)
         best = BestWeights(history, self.n_iter_no_change if self.early_stopping else None)
         unfreezing = GradualUnfreezing(stages, inputs_at)
         callbacks = [unfreezing, history, best, Progress(history, show=bool(self.verbose))]
-        net = self._make_net(module, encoder, targets, callbacks, fitted["lr_"], seed)
-        try:
-            net.train(train, held_out)
-        except TrainingDivergedError as error:
-            trained = bool(history.rows) and history.rows[-1]["epoch"] > 0
-            if trained:
-                best.restore(net)
-                self._set_fitted(net, history.rows, fitted)
-            epoch = best.epoch if trained else None
-            raise _diverged(error, epoch, fitted["lr_"], self.head_lr) from error
-        finally:
-            for callback in callbacks:
-                callback.close()
-        if self.early_stopping:
-            best.restore(net)
-        self._set_fitted(net, history.rows, fitted)
-
-    def _make_net(
-        self,
-        module: FineTuneModule,
-        encoder: FrozenEncoder,
-        targets: Targets,
-        callbacks: list[Any],
-        lr: float,
-        seed: int,
-    ) -> Any:
-        return self._net(
-            module,
-            targets,
-            max_epochs=self.max_epochs,
-            batch_size=self.batch_size,
-            schedule=self.lr_schedule,
-            warmup=self.warmup,
-            gradient_accumulation=self.gradient_accumulation,
-            max_grad_norm=self.max_grad_norm,
-            seed=seed,
-            make_optimizer=MakeOptimizer(
-                encoder.checkpoint.parameter_places,
-                encoder.checkpoint.n_layers,
-                lr,
-                float(self.head_lr),
-                float(self.layer_lr_decay),
-                float(self.weight_decay),
-            ),
-            device=str(encoder.checkpoint.device),
-            callbacks=[*callbacks, *(self.callbacks or ())],
-            callbacks__print_log=None,
-            verbose=0,
+        settings = net_settings(
+            self, encoder.checkpoint, callbacks, fitted["lr_"], self.head_lr, seed
+        )
+        net = self._net(module, targets, **settings)
+        run_training(
+            net,
+            train,
+            held_out,
+            callbacks,
+            restores=self.early_stopping,
+            keep=lambda: self._set_fitted(net, history.rows, fitted),
         )
 
     def _set_fitted(
         self, net: Any, history: list[dict[str, float]], fitted: dict[str, Any]
     ) -> None:
         net.module_.enter(fitted["freezing_"])
-        net.module_.eval()
-        net.release()
         for name, value in fitted.items():
             setattr(self, name, value)
         self.history_ = history
@@ -434,8 +385,11 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         )
         module = FineTuneModule(head, poolings)
         module.attach(encoder.checkpoint, freezing)
-        net = self._make_net(module, encoder, targets, [], fitted["lr_"], seed=0)
+        settings = net_settings(self, checkpoint, [], fitted["lr_"], self.head_lr, seed=0)
+        net: Any = self._net(module, targets, **settings)
         net.initialize()
+        net.module_.eval()
+        net.release()
         kept = {name: fitted[name] for name in _SAVED}
         kept |= {"reference_": reference, "freezing_": freezing}
         kept |= {**_of_encoder(encoder, freezing), **targets.fitted}
@@ -458,7 +412,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
             dataset = LabelledTexts(inputs, np.arange(len(part)))
             outputs.append(self.net_.outputs(dataset, self.net_.batch_size))
         if n_cut:
-            _warn_cut(n_cut, len(texts), encoder.max_length)
+            warn_cut(n_cut, len(texts), encoder.max_length)
         return np.concatenate(outputs)
 
     def __sklearn_tags__(self) -> Any:
@@ -498,26 +452,3 @@ def _datasets(
     by_length = np.argsort([-n_characters(text) for text in validation.texts], kind="stable")
     held_out = validation.take(by_length)
     return train, LabelledTexts(inputs, n + by_length, held_out.y, held_out.weights)
-
-
-def _warn_cut(n_cut: int, n_texts: int, max_length: int) -> None:
-    warnings.warn(
-        f"{n_cut:,} of {n_texts:,} texts are longer than {max_length} tokens and were cut there. "
-        f"Raise max_length if the model's limit allows.",
-        LongTextWarning,
-        stacklevel=4,
-    )
-
-
-def _diverged(
-    error: TrainingDivergedError, epoch: int | None, lr: float, head_lr: float
-) -> TrainingDivergedError:
-    kept = (
-        f"The estimator is fitted with the weights of epoch {epoch}, the best so far."
-        if epoch is not None
-        else "That was in the first epoch, so there are no weights worth keeping."
-    )
-    return TrainingDivergedError(
-        f"{error} {kept} Try a lower lr (now {lr!r}) or head_lr (now {head_lr!r}), more warmup, a "
-        f"lower max_grad_norm, or precision='float32'."
-    )

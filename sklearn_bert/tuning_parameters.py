@@ -37,6 +37,7 @@ _CHOICES: dict[str, Iterable[Any]] = {
     "gradient_checkpointing": (True, False),
     "early_stopping": (True, False),
     "warm_start": (True, False),
+    "whole_word_masking": (True, False),
 }
 _COUNTS = ("max_epochs", "batch_size", "gradient_accumulation", "n_iter_no_change")
 # What random_state draws seeds from.
@@ -47,24 +48,31 @@ _POSITIVE = math.ulp(0.0)
 _RANGES = {
     "dropout": (0.0, 1.0, "a number of at least 0 and below 1"),
     "label_smoothing": (0.0, 1.0, "a number of at least 0 and below 1"),
-    "lr": (_POSITIVE, math.inf, "'auto', or a number above 0"),
+    "mlm_probability": (_POSITIVE, 1.0, "a number above 0 and below 1"),
+    "lr": (_POSITIVE, math.inf, "a number above 0"),
     "head_lr": (_POSITIVE, math.inf, "a number above 0"),
     "layer_lr_decay": (_POSITIVE, math.inf, "a number above 0"),
     "weight_decay": (0.0, math.inf, "a number of at least 0"),
     "max_grad_norm": (_POSITIVE, math.inf, "a number above 0, or None for no clipping"),
     "validation_fraction": (_POSITIVE, 1.0, "a number above 0 and below 1"),
 }
-# Values that are no numbers and mean something.
-_WORDS = {"lr": "auto", "max_grad_norm": None}
+# What may be "auto" wherever it is a parameter.
+_AUTO = ("lr",)
 
 
-def check_tuning_parameters(estimator: Any) -> None:
+def check_tuning_parameters(
+    estimator: Any, least_epochs: int = 1, auto: Iterable[str] = _AUTO
+) -> None:
     """Raise for the first parameter that can't be used.
 
     Parameters
     ----------
-    estimator : BertFineTuneBase
+    estimator : BertFineTuneBase or BertMaskedLM
         Has the parameters as attributes; those of other tasks may be missing.
+    least_epochs : int, default=1
+        What `max_epochs` may not be below.
+    auto : iterable of str, default=("lr",)
+        Numbers that may be "auto".
 
     Raises
     ------
@@ -72,18 +80,25 @@ def check_tuning_parameters(estimator: Any) -> None:
         With the parameter, its value, and what is accepted.
     """
     parameters = estimator.get_params(deep=False)
-    for pooling in one_or_list("pooling", parameters["pooling"]):
+    for pooling in one_or_list("pooling", parameters.get("pooling", "mean")):
         check_choice("pooling", pooling, POOLINGS)
     for name, choices in _CHOICES.items():
-        check_choice(name, parameters[name], choices)
+        if name in parameters:
+            check_choice(name, parameters[name], choices)
     for name in _COUNTS:
-        check_integer(name, parameters[name], minimum=1, accepted="an integer of at least 1")
+        least = least_epochs if name == "max_epochs" else 1
+        accepted = f"an integer of at least {least}"
+        check_integer(name, parameters[name], minimum=least, accepted=accepted)
     for name, (minimum, below, accepted) in _RANGES.items():
         value = parameters.get(name, minimum)
-        if not _is_word(name, value):
+        if name in auto:
+            if is_word(value, "auto"):
+                continue
+            accepted = f"'auto', or {accepted}"
+        if not (name == "max_grad_norm" and value is None):
             check_number(name, value, minimum=minimum, below=below, accepted=accepted)
     _check_warmup(parameters["warmup"])
-    head_sizes(parameters["hidden_layer_sizes"])
+    head_sizes(parameters.get("hidden_layer_sizes", ()))
     if is_word(parameters["precision"], "float16"):
         raise parameter_error(
             "precision",
@@ -115,11 +130,6 @@ def seed_from(random_state: Any) -> int:
     except ValueError as error:
         accepted = "None, an integer of 0 to 4294967295, or a numpy.random.RandomState"
         raise parameter_error("random_state", random_state, accepted) from error
-
-
-def _is_word(name: str, value: Any) -> bool:
-    word = _WORDS.get(name, value)
-    return name in _WORDS and (value is None if word is None else is_word(value, word))
 
 
 def _is_count(size: Any) -> bool:

@@ -20,7 +20,7 @@ from sklearn_bert import BertFineTuneClassifier
 from sklearn_bert.encoder import work
 from sklearn_bert.encoder.checkpoint import load_checkpoint
 from sklearn_bert.errors import LongTextWarning, ModelLoadError, TrainingDivergedError
-from tests.models import N_LAYERS, layers_of
+from tests.models import FAMILIES, N_LAYERS, layers_of
 
 GOOD = ["the film is good", "a good story", "very good", "wonderful film", "good, very wonderful"]
 BAD = ["the film is bad", "a dull story", "very bad", "dull film", "bad, very dull was it"]
@@ -504,3 +504,16 @@ def test_other_precisions_train(precision, make):
     trained = classifier.net_.module_.trained().values()
     expected = torch.float64 if precision == "float64" else torch.float32
     assert {p.dtype for p in trained} == {expected}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("freeze", [-1, "none"])
+def test_every_architecture_trains_in_bfloat16(family, freeze, make, saved_model):
+    freeze = "embeddings" if family == "albert" and freeze == -1 else freeze
+    parameters = {"model": saved_model(family), "freeze": freeze, "max_epochs": 1, "dropout": 0}
+    rough, exact = (
+        make(precision=precision, **parameters).fit(X, Y) for precision in ("bfloat16", "float32")
+    )
+    assert rough.history_[0]["train_loss"] == pytest.approx(
+        exact.history_[0]["train_loss"], rel=0.1
+    )

@@ -131,6 +131,12 @@ class TestVectors:
             norms = np.linalg.norm(vectors, axis=1) * np.linalg.norm(expected, axis=1)
             assert ((vectors * expected).sum(axis=1) / norms).min() > least
 
+    def test_bfloat16_is_near_for_every_architecture(self, family, featurizer):
+        expected = featurizer(family).transform(TEXTS)
+        vectors = featurizer(family, precision="bfloat16").transform(TEXTS)
+        norms = np.linalg.norm(vectors, axis=1) * np.linalg.norm(expected, axis=1)
+        assert ((vectors * expected).sum(axis=1) / norms).min() > 0.98
+
     def test_float64_is_more_exact_than_float32(self, featurizer, reference):
         expected = reference().vectors(TEXTS, "mean")
         vectors = featurizer(precision="float64").transform(TEXTS)

@@ -6,16 +6,18 @@ their own. The measurements are in docs/decisions/0004-cpu-speed.md.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from sklearn_bert.encoder.dropout import dropout as drop
 
-__all__ = ["CPU_ATTENTION", "register_cpu_attention"]
+__all__ = ["CPU_ATTENTION", "register_cpu_attention", "use_exact_attention"]
 
 CPU_ATTENTION = "sklearn_bert_cpu"
 
@@ -29,6 +31,31 @@ def register_cpu_attention() -> None:
     """Make the attention known to transformers under `CPU_ATTENTION`."""
     AttentionInterface.register(CPU_ATTENTION, cpu_attention)
     AttentionMaskInterface.register(CPU_ATTENTION, additive_mask)
+
+
+def use_exact_attention(model: PreTrainedModel) -> None:
+    """Keep autocast out of the first DeBERTa's attention, which can't compute in two precisions.
+
+    Under autocast it fills scores in bfloat16 with the least number of float32. Other models are
+    left as they are.
+    """
+    if model.config.model_type != "deberta":
+        return
+    for module in model.modules():
+        if hasattr(module, "q_bias"):
+            module.forward = partial(_exact, module.forward)
+
+
+def _exact(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    device = next(arg for arg in (*args, *kwargs.values()) if torch.is_tensor(arg)).device
+    with torch.autocast(device.type, enabled=False):
+        exact = {name: _to_float32(value) for name, value in kwargs.items()}
+        return forward(*map(_to_float32, args), **exact)
+
+
+def _to_float32(value: Any) -> Any:
+    rough = torch.is_tensor(value) and value.dtype == torch.bfloat16
+    return value.float() if rough else value
 
 
 def additive_mask(*args: Any, **kwargs: Any) -> torch.Tensor | None:

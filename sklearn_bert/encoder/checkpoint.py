@@ -24,7 +24,11 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedModel
 from transformers import logging as transformers_logging
 
 from sklearn_bert.encoder import work
-from sklearn_bert.encoder.attention import CPU_ATTENTION, register_cpu_attention
+from sklearn_bert.encoder.attention import (
+    CPU_ATTENTION,
+    register_cpu_attention,
+    use_exact_attention,
+)
 from sklearn_bert.encoder.depth import LowerPart, parameter_places
 from sklearn_bert.encoder.dropout import use_cpu_dropout
 from sklearn_bert.encoder.execution import PRECISIONS
@@ -34,7 +38,13 @@ from sklearn_bert.encoder.sources import find_model_folder, weight_files
 from sklearn_bert.encoder.tokenization import TextTokenizer
 from sklearn_bert.errors import ModelLoadError, parameter_error
 
-__all__ = ["Checkpoint", "content_fingerprint", "load_checkpoint"]
+__all__ = [
+    "Checkpoint",
+    "content_fingerprint",
+    "load_checkpoint",
+    "load_weights",
+    "quiet_transformers",
+]
 
 # Where neither tokenizer nor positions bound the length.
 _FALLBACK_LENGTH = 512
@@ -91,7 +101,7 @@ class Checkpoint:
         self.fingerprint = fingerprint
         self.device = device
         self.precision = precision
-        with _quiet_transformers():
+        with quiet_transformers():
             self._tokenizer = _load_tokenizer(folder)
             model = _load_model(folder, PRECISIONS[precision])
         _check_vocabulary(folder, model, self._tokenizer)
@@ -150,12 +160,18 @@ class Checkpoint:
         Its weights are float32, or float64 if that is the precision: what is lost in rounding
         small steps to bfloat16 weights would never add up.
         """
-        with _loading, _quiet_transformers():
+        with _loading, quiet_transformers():
             model = _load_model(self.folder, self.exact_dtype)
+        return self.placed_for_training(model)
+
+    def placed_for_training(self, model: PreTrainedModel) -> PreTrainedModel:
+        """Put a model of this checkpoint on its device, with what trains it fast there."""
         model.to(self.device)
         if self.device.type == "cpu":
             _tune_for_cpu(model, self.precision)
             use_cpu_dropout(model)
+        if self.dtype == torch.bfloat16:
+            use_exact_attention(model)
         return model
 
     def export(self, folder: Path, trained: Mapping[str, torch.Tensor]) -> None:
@@ -169,7 +185,7 @@ class Checkpoint:
             Parameters that are no longer those of this checkpoint. Without any the files are
             copied, so that the fingerprint stays.
         """
-        with _quiet_transformers():
+        with quiet_transformers():
             self._tokenizer.save_pretrained(folder)
             if trained:
                 model = _load_model(self.folder, self.exact_dtype)
@@ -184,6 +200,11 @@ class Checkpoint:
         index = self.folder / "model.safetensors.index.json"
         if len(weight_files(self.folder)) > 1 and index.is_file():
             shutil.copy(index, folder)
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer as transformers has it, not to be changed."""
+        return self._tokenizer
 
     def text_tokenizer(self, max_length: int, long_text: str) -> TextTokenizer:
         """Return the tokenizer with a limit; one for each limit is kept."""
@@ -340,11 +361,29 @@ def _check_vocabulary(folder: Path, model: PreTrainedModel, tokenizer: Any) -> N
         )
 
 
-def _load_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
-    """Load the encoder, leaving the global random state as it was."""
+def load_weights(
+    auto_class: Any, folder: Path, dtype: torch.dtype
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """Load a model in the safe way, leaving the global random state as it was.
+
+    Parameters
+    ----------
+    auto_class : type
+        One of transformers' classes that choose the architecture by the config.
+    folder : Path
+        With safetensors.
+    dtype : torch.dtype
+        Of the weights.
+
+    Returns
+    -------
+    model : PreTrainedModel
+    report : dict
+        What was missing and what was left over.
+    """
     try:
         with torch.random.fork_rng(devices=[]):
-            model, report = AutoModel.from_pretrained(
+            model, report = auto_class.from_pretrained(
                 folder,
                 dtype=dtype,
                 use_safetensors=True,
@@ -356,6 +395,15 @@ def _load_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
         raise ModelLoadError(
             f"The model in {folder} can't be loaded ({type(error).__name__}: {error})."
         ) from error
+    # The first DeBERTa has biases that stay in float32, and then multiplies with bfloat16.
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype)
+    return model, report
+
+
+def _load_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
+    """Load the encoder."""
+    model, report = load_weights(AutoModel, folder, dtype)
     missing = set(report["missing_keys"])
     without_pooler = {name for name in missing if not name.startswith("pooler.")}
     if without_pooler or report["mismatched_keys"]:
@@ -371,7 +419,7 @@ def _load_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
 
 
 @contextlib.contextmanager
-def _quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Keep the loader's bars and reports off the user's terminal; errors are raised anyway."""
     level = transformers_logging.get_verbosity()
     bars = transformers_logging.is_progress_bar_enabled()

@@ -25,6 +25,7 @@ __all__ = [
     "batch_size",
     "padded_length",
     "portions",
+    "well_formed",
 ]
 
 LONG_TEXT = ("truncate", "chunk")
@@ -138,7 +139,7 @@ class TextTokenizer:
 
     def windows(self, texts: Sequence[Text]) -> Windows:
         """Tokenize texts or pairs, in bulk."""
-        encodings = self._tokenizer.encode_batch_fast([_well_formed(text) for text in texts])
+        encodings = self._tokenizer.encode_batch_fast([well_formed(text) for text in texts])
         pieces = [
             [encoding, *encoding.overflowing] if self._chunk else [encoding]
             for encoding in encodings
@@ -254,11 +255,11 @@ def _padded(rows: list[np.ndarray], present: np.ndarray, fill: int) -> torch.Ten
     return torch.from_numpy(padded)
 
 
-def _well_formed(text: Text) -> Text:
+def well_formed(text: Text) -> Text:
     """Replace lone surrogates, which no encoding can carry into the tokenizer."""
     if isinstance(text, tuple):
         first, second = text
-        return str(_well_formed(first)), str(_well_formed(second))
+        return str(well_formed(first)), str(well_formed(second))
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -11,10 +11,23 @@ from torch.utils.data import Dataset
 
 from sklearn_bert.training.inputs import Inputs
 
-__all__ = ["Batches", "LabelledTexts"]
+__all__ = ["Batches", "LabelledTexts", "TrainingData"]
 
 # So many batches are drawn at random and sorted by length together.
 _BATCHES_SORTED_TOGETHER = 50
+
+
+class TrainingData(Protocol):
+    """What batches are made of."""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each sample."""
+
+    def batch(self, chosen: np.ndarray) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """Return what the module takes for the chosen samples, and their targets."""
+
+    def __len__(self) -> int: ...
 
 
 class LabelledTexts(Dataset):
@@ -75,7 +88,7 @@ class Batches:
 
     Parameters
     ----------
-    dataset : LabelledTexts
+    dataset : TrainingData
         What to iterate over.
     batch_size : int
         Texts in a batch.
@@ -86,7 +99,7 @@ class Batches:
 
     def __init__(
         self,
-        dataset: LabelledTexts,
+        dataset: TrainingData,
         batch_size: int,
         generator: np.random.Generator | None = None,
         **ignored: Any,

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from sklearn_bert.encoder.freezing import Freezing
 from sklearn_bert.errors import TrainingDivergedError, parameter_error
-from sklearn_bert.training.batches import LabelledTexts
+from sklearn_bert.training.batches import LabelledTexts, TrainingData
 from sklearn_bert.training.inputs import Inputs
 from sklearn_bert.training.net import interruptible
 
@@ -34,7 +34,7 @@ class EpochHistory(OwnCallback):
 
     Parameters
     ----------
-    validation : LabelledTexts or None
+    validation : TrainingData or None
         What the model is scored on before the first step.
 
     Attributes
@@ -44,7 +44,7 @@ class EpochHistory(OwnCallback):
         far as there are such.
     """
 
-    def __init__(self, validation: LabelledTexts | None) -> None:
+    def __init__(self, validation: TrainingData | None) -> None:
         self.validation = validation
         self.rows: list[dict[str, float]] = []
 

@@ -17,7 +17,14 @@ from sklearn_bert.encoder.freezing import Freezing
 from sklearn_bert.encoder.pooling import pool
 from sklearn_bert.encoder.randomness import generator
 
-__all__ = ["ACTIVATIONS", "FineTuneModule", "build_head", "head_settings", "restore_head"]
+__all__ = [
+    "ACTIVATIONS",
+    "FineTuneModule",
+    "build_head",
+    "head_settings",
+    "restore_head",
+    "train_where_it_trains",
+]
 
 # scikit-learn's names of MLPClassifier, and the one that BERT is used to.
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -120,7 +127,7 @@ class FineTuneModule(nn.Module):
     def set_modes(self) -> None:
         """Set each module's mode anew, after a change of what trains."""
         if self.encoder is not None:
-            _train_where_it_trains(self.encoder, self.training)
+            train_where_it_trains(self.encoder, self.training)
 
     def forward(
         self,
@@ -244,14 +251,14 @@ def _linear_without_weights(inner: int, outer: int, is_last: bool) -> nn.Linear:
     return nn.Linear(inner, outer, device="meta")
 
 
-def _train_where_it_trains(module: nn.Module, mode: bool) -> None:
+def train_where_it_trains(module: nn.Module, mode: bool) -> None:
     """Set the mode by what trains; modules without parameters go with the one they are in."""
     parameters = list(module.parameters())
     if parameters:
         mode = mode and any(parameter.requires_grad for parameter in parameters)
     module.training = mode
     for child in module.children():
-        _train_where_it_trains(child, mode)
+        train_where_it_trains(child, mode)
 
 
 def _as_arrays(tensors: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:

@@ -22,7 +22,7 @@ from torch import nn, softmax
 from torch.optim import Optimizer
 
 from sklearn_bert.errors import TrainingDivergedError
-from sklearn_bert.training.batches import Batches, LabelledTexts
+from sklearn_bert.training.batches import Batches, LabelledTexts, TrainingData
 from sklearn_bert.training.losses import MISSING_TARGET
 from sklearn_bert.training.module import FineTuneModule
 from sklearn_bert.training.schedule import scheduler
@@ -96,7 +96,7 @@ class FineTuning:
         self.max_grad_norm = max_grad_norm
         self.seed = seed
 
-    def train(self: Any, dataset: LabelledTexts, validation: LabelledTexts | None) -> None:
+    def train(self: Any, dataset: TrainingData, validation: TrainingData | None) -> None:
         """Train on `dataset`; unlike skorch's `fit`, Ctrl-C is not swallowed."""
         self.train_split = None if validation is None else predefined_split(validation)
         self.initialize()
@@ -204,15 +204,19 @@ class FineTuning:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
 
-    def evaluate(self: Any, dataset: LabelledTexts) -> tuple[float, float]:
+    def evaluate(self: Any, dataset: TrainingData) -> tuple[float, float]:
+        """Return loss and score of the module as it is now, to a callback."""
+        with interruptible():
+            return self.measure(dataset)
+
+    def measure(self: Any, dataset: TrainingData) -> tuple[float, float]:
         """Return loss and score of the module as it is now."""
         losses, outputs, targets = [], [], []
-        with interruptible():
-            for batch in self.get_iterator(dataset):
-                step = self.validation_step(batch)
-                losses.append(step["loss"].item() * len(batch[1]))
-                outputs.append(to_numpy(step["y_pred"]))
-                targets.append(to_numpy(batch[1]))
+        for batch in self.get_iterator(dataset):
+            step = self.validation_step(batch)
+            losses.append(step["loss"].item() * len(batch[1]))
+            outputs.append(to_numpy(step["y_pred"]))
+            targets.append(to_numpy(batch[1]))
         score = self.score_outputs(np.concatenate(outputs), np.concatenate(targets))
         return sum(losses) / len(dataset), score
 

@@ -1,0 +1,141 @@
+"""What every estimator that trains a net shares: rates, settings, and the run."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sklearn_bert.encoder.checkpoint import Checkpoint
+from sklearn_bert.errors import LongTextWarning, TrainingDivergedError
+from sklearn_bert.training.callbacks import BestWeights, EpochHistory
+from sklearn_bert.training.optimizer import MakeOptimizer
+from sklearn_bert.validation import is_word
+
+__all__ = [
+    "net_settings",
+    "resolved_lr",
+    "run_training",
+    "warn_cut",
+]
+
+# What lr="auto" means for an encoder so wide; rates fall with the square of the width.
+_LR, _LR_HIDDEN_SIZE = 2e-4, 384
+_LR_LEAST, _LR_MOST = 1e-5, 5e-4
+
+
+def resolved_lr(lr: float | str, hidden_size: int) -> float:
+    """Return the learning rate; see docs/decisions/0007-defaults.md for that of "auto"."""
+    if not is_word(lr, "auto"):
+        return float(lr)
+    rate = _LR * (_LR_HIDDEN_SIZE / hidden_size) ** 2
+    return min(max(rate, _LR_LEAST), _LR_MOST)
+
+
+def warn_cut(n_cut: int, n_texts: int, max_length: int) -> None:
+    """Warn that texts were cut, at the line of whoever called an estimator."""
+    warnings.warn(
+        f"{n_cut:,} of {n_texts:,} texts are longer than {max_length} tokens and were cut there. "
+        f"Raise max_length if the model's limit allows.",
+        LongTextWarning,
+        stacklevel=4,
+    )
+
+
+def net_settings(
+    estimator: Any,
+    checkpoint: Checkpoint,
+    callbacks: Sequence[Any],
+    lr: float,
+    head_lr: float,
+    seed: int,
+) -> dict[str, Any]:
+    """Return what nets take from the parameters that all estimators which train have."""
+    return {
+        "max_epochs": estimator.max_epochs,
+        "batch_size": estimator.batch_size,
+        "schedule": estimator.lr_schedule,
+        "warmup": estimator.warmup,
+        "gradient_accumulation": estimator.gradient_accumulation,
+        "max_grad_norm": estimator.max_grad_norm,
+        "seed": seed,
+        "make_optimizer": MakeOptimizer(
+            checkpoint.parameter_places,
+            checkpoint.n_layers,
+            lr,
+            float(head_lr),
+            float(estimator.layer_lr_decay),
+            float(estimator.weight_decay),
+        ),
+        "device": str(checkpoint.device),
+        "callbacks": [*callbacks, *(estimator.callbacks or ())],
+        "callbacks__print_log": None,
+        "verbose": 0,
+    }
+
+
+def run_training(
+    net: Any,
+    train: Any,
+    validation: Any,
+    callbacks: Sequence[Any],
+    restores: bool,
+    keep: Callable[[], None],
+) -> None:
+    """Train a net and keep it; if its loss diverges, with the best weights so far.
+
+    Parameters
+    ----------
+    net : FineTuning
+        Not trained yet.
+    train, validation : data set, and data set or None
+        What the net takes.
+    callbacks : sequence of OwnCallback
+        With an `EpochHistory` and `BestWeights` among them.
+    restores : bool
+        Whether to go back to the best weights in the end.
+    keep : callable
+        Makes the net what the estimator is fitted with.
+
+    Raises
+    ------
+    TrainingDivergedError
+        If the loss is no finite number.
+    """
+    history = next(callback for callback in callbacks if isinstance(callback, EpochHistory))
+    best = next(callback for callback in callbacks if isinstance(callback, BestWeights))
+
+    def finish(with_best: bool) -> None:
+        if with_best:
+            best.restore(net)
+        net.module_.eval()
+        net.release()
+        keep()
+
+    try:
+        net.train(train, validation)
+    except TrainingDivergedError as error:
+        rates = net.make_optimizer
+        trained = bool(history.rows) and history.rows[-1]["epoch"] > 0
+        if trained:
+            finish(with_best=True)
+        epoch = best.epoch if trained else None
+        raise _diverged(error, epoch, rates.lr, rates.head_lr) from error
+    finally:
+        for callback in callbacks:
+            callback.close()
+    finish(with_best=restores)
+
+
+def _diverged(
+    error: TrainingDivergedError, epoch: int | None, lr: float, head_lr: float
+) -> TrainingDivergedError:
+    kept = (
+        f"The estimator is fitted with the weights of epoch {epoch}, the best so far."
+        if epoch is not None
+        else "That was in the first epoch, so there are no weights worth keeping."
+    )
+    return TrainingDivergedError(
+        f"{error} {kept} Try a lower lr (now {lr!r}) or head_lr (now {head_lr!r}), more warmup, a "
+        f"lower max_grad_norm, or precision='float32'."
+    )
