@@ -38,6 +38,8 @@ def as_array(name: str, values: Any, n_samples: int, what: str, accepted: str) -
     ValueError
         If it is ragged, partly masked, or has another length.
     """
+    if hasattr(values, "__array__") and not hasattr(values, "shape"):
+        values = np.asarray(values)
     n_found = _length(values)
     if n_found is None:
         raise TypeError(f"{name} is a {type(values).__name__}. Accepted: {accepted}.")
