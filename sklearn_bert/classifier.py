@@ -118,9 +118,9 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
     labels_ : Labels
         How labels became numbers.
     history_ : list of dict
-        For each epoch ``epoch``, ``train_loss``, ``lr`` and ``seconds``, and with validation data
-        ``valid_loss`` and ``valid_score`` (accuracy); these also for epoch 0, the model before its
-        first step.
+        For each epoch ``epoch``, ``train_loss``, ``lr``, ``n_trainable_parameters`` (which grow in
+        gradual unfreezing) and ``seconds``, and with validation data ``valid_loss`` and
+        ``valid_score`` (accuracy); these also for epoch 0, the model before its first step.
     net_ : skorch.NeuralNetClassifier
         What was trained; its classes are numbers.
     depth_ : int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +42,8 @@ class _Display:
 
 class TrainingCurveDisplay(_Display):
     """Losses, validation score and learning rate over the epochs of a fit.
+
+    Where gradual unfreezing opens another layer there is a dotted line.
 
     Parameters
     ----------
@@ -121,6 +124,7 @@ class TrainingCurveDisplay(_Display):
             self.score_ax_ = ax.twinx()
             lines += self._line(self.score_ax_, "valid_score", self.score_name, color=_SCORE_COLOR)
             self.score_ax_.set_ylabel(self.score_name[:1].upper() + self.score_name[1:])
+        self._mark_unfreezing(ax)
         ax.set(xlabel="Epoch", ylabel="Loss", xticks=[row["epoch"] for row in self.history])
         ax.legend(handles=lines, loc="best")
         # Lines in front of the area.
@@ -134,6 +138,14 @@ class TrainingCurveDisplay(_Display):
             return []
         epochs = [row["epoch"] for row in rows]
         return ax.plot(epochs, [row[name] for row in rows], marker="o", label=label, **style)
+
+    def _mark_unfreezing(self, ax: Axes) -> None:
+        """Draw a line where more layers train than in the epoch before."""
+        counts = [(row["epoch"], row.get("n_trainable_parameters")) for row in self.history]
+        trained = [(epoch, count) for epoch, count in counts if count is not None]
+        for (_, before), (epoch, count) in pairwise(trained):
+            if count > before:
+                ax.axvline(epoch - 0.5, color="0.6", linestyle=":", linewidth=1)
 
     def _fill_rates(self, ax: Axes) -> None:
         rows = [row for row in self.history if "lr" in row]

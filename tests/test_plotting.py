@@ -63,6 +63,18 @@ class TestTrainingCurve:
         assert display.score_ax_ is None
         assert labels(display.ax_.get_legend().get_texts()) == ["training loss"]
 
+    def test_it_marks_where_layers_are_unfrozen(self, saved_model):
+        settings = TUNING | {"max_epochs": 3, "gradual_unfreezing": True}
+        classifier = BertFineTuneClassifier(saved_model(), **settings).fit(TEXTS, Y)
+        ax = TrainingCurveDisplay.from_estimator(classifier).ax_
+        assert [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == ":"] == [
+            1.5,
+            2.5,
+        ]
+        fixed = BertFineTuneClassifier(saved_model(), freeze=-1, **TUNING).fit(TEXTS, Y)
+        ax = TrainingCurveDisplay.from_estimator(fixed).ax_
+        assert ":" not in {line.get_linestyle() for line in ax.lines}
+
     def test_on_axes_that_are_given(self):
         _, ax = pyplot.subplots()
         history = [{"epoch": 1, "train_loss": 0.5, "lr": 0.1}]

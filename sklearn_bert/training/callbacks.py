@@ -40,8 +40,8 @@ class EpochHistory(OwnCallback):
     Attributes
     ----------
     rows : list of dict
-        With ``epoch``, ``train_loss``, ``valid_loss``, ``valid_score``, ``lr`` and ``seconds``, as
-        far as there are such.
+        With ``epoch``, ``train_loss``, ``valid_loss``, ``valid_score``, ``lr``,
+        ``n_trainable_parameters`` and ``seconds``, as far as there are such.
     """
 
     def __init__(self, validation: TrainingData | None) -> None:
@@ -64,6 +64,8 @@ class EpochHistory(OwnCallback):
             row["valid_score"] = float(found[net.score_name])
         # The highest of all groups, which is the head's or the top layer's.
         row["lr"] = max(group["lr"] for group in net.optimizer_.param_groups)
+        parameters = net.module_.trained_parameters()
+        row["n_trainable_parameters"] = sum(p.numel() for p in parameters if p.requires_grad)
         self.rows.append({**row, "seconds": float(found["dur"])})
 
     def release(self) -> None:
