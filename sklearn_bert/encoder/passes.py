@@ -86,6 +86,7 @@ class FrozenSettings:
                 _FORMAT,
                 self.checkpoint.fingerprint,
                 self.checkpoint.tokenizer_fingerprint,
+                f"type ids: {self.checkpoint.with_type_ids}",
                 self.checkpoint.precision,
                 str(self.max_length),
                 self.long_text,

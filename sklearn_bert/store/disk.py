@@ -19,6 +19,7 @@ from typing import NamedTuple, TypeVar
 
 from sklearn_bert.errors import CacheWarning
 from sklearn_bert.store.base import Store, StoreInfo
+from sklearn_bert.store.forks import hold_during_forks
 
 __all__ = ["FILE_NAME", "DiskStore"]
 
@@ -93,10 +94,10 @@ class DiskStore(Store):
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self._busy_seconds = _BUSY_SECONDS
-        self._owner = os.getpid()
         self._warned = False
         self._hits = 0
         self._misses = 0
+        hold_during_forks(self)
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the value of each key, None where there is none or where it is damaged."""
@@ -159,7 +160,7 @@ class DiskStore(Store):
         """Close the connection; the next use opens a new one."""
         with self._lock:
             connection, self._connection = self._connection, None
-            if connection is not None and self._owner == os.getpid():
+            if connection is not None:
                 connection.close()
 
     def close_if_idle(self) -> None:
@@ -169,6 +170,15 @@ class DiskStore(Store):
                 self.close()
             finally:
                 self._lock.release()
+
+    def acquire(self) -> None:
+        """Wait until no other thread is at work, let none begin, and close the connection."""
+        self._lock.acquire()
+        self.close()
+
+    def release(self) -> None:
+        """Let other threads work again."""
+        self._lock.release()
 
     def _guarded(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
         """Do `work` on the connection; when the disk fails, say so once and go on without."""
@@ -187,10 +197,6 @@ class DiskStore(Store):
                 return otherwise
 
     def _open(self) -> sqlite3.Connection:
-        if self._owner != os.getpid():
-            # SQLite connections must not cross a fork: leave the parent's alone, unclosed.
-            self._abandoned = self._connection
-            self._connection, self._owner = None, os.getpid()
         if self._connection is not None and _identity(self.path) != self._file:
             # SQLite would go on with the deleted file, which nobody else sees.
             self.close()

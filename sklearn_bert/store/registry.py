@@ -10,6 +10,7 @@ from pathlib import Path
 from sklearn_bert.errors import parameter_error
 from sklearn_bert.store.base import Store
 from sklearn_bert.store.disk import FILE_NAME, DiskStore
+from sklearn_bert.store.forks import hold_during_forks
 from sklearn_bert.store.memory import MemoryStore
 
 __all__ = ["CacheSpec", "open_store"]
@@ -27,6 +28,7 @@ _MOST_OPEN = 8
 
 _stores: dict[str | Path, Store] = {}
 _lock = threading.Lock()
+hold_during_forks(_lock)
 
 
 def open_store(cache: CacheSpec) -> Store | None:
