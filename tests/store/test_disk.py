@@ -12,6 +12,7 @@ from sklearn_bert import BertFeaturizer, cache
 from sklearn_bert.errors import CacheWarning
 from sklearn_bert.store import DiskStore
 from tests.models import TEXTS
+from tests.processes import Child, needs_fork
 
 MB = 2**20
 KEYS = [f"key {number}".encode() for number in range(1200)]
@@ -163,21 +164,7 @@ def test_threads(store):
     assert store.get_many(KEYS[:1000]) == VALUES[:1000]
 
 
-def in_child(work):
-    """Do `work` in a forked child; return whether it went well."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
-    if child == 0:
-        try:
-            work()
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    return child
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
+@needs_fork
 def test_forked_processes_write_at_once(store):
     store.put_many(KEYS[:10], VALUES[:10])
 
@@ -186,9 +173,9 @@ def test_forked_processes_write_at_once(store):
             store.put_many(KEYS[start : start + 20], VALUES[start : start + 20])
         assert store.get_many(KEYS[:10]) == VALUES[:10]
 
-    children = [in_child(lambda number=number: use(number)) for number in range(4)]
+    children = [Child(lambda say, number=number: use(number)) for number in range(4)]
     use(5)
-    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
+    assert [child.end() for child in children] == [(0, [])] * 4
     assert store.get_many(KEYS[:800]) == VALUES[:800]
 
 
@@ -211,6 +198,7 @@ import sys, numpy as np
 from sklearn_bert import BertFeaturizer, cache
 from sklearn_bert.encoder import work
 from tests.models import TEXTS
+from tests.processes import Child, needs_fork
 model, folder, expected = sys.argv[1:]
 vectors = BertFeaturizer(model, precision="float32", cache=folder).transform(TEXTS)
 np.testing.assert_array_equal(vectors, np.load(expected))

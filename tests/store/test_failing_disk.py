@@ -3,7 +3,6 @@
 import contextlib
 import os
 import random
-import resource
 import shutil
 import signal
 import sqlite3
@@ -85,6 +84,14 @@ def use(store):
         assert store.info().limit == store.limit
 
 
+def let_no_file_grow_beyond(size):
+    """Bound the files that this process writes, as a quota does."""
+    import resource
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
 def fill_up(folder):
     with contextlib.suppress(OSError), (folder / "other").open("wb", 0) as file:
         while file.write(bytes(512)):
@@ -124,8 +131,7 @@ class TestFull:
 
     def test_a_file_that_may_not_grow(self, tmp_path):
         def fill():
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, 64 * 1024))
+            let_no_file_grow_beyond(64 * 1024)
             with said_once("is full", "disk I/O error"):
                 use(DiskStore(tmp_path, 100 * MB))
 
@@ -141,8 +147,7 @@ class TestFull:
 
     def test_a_limit_that_lets_no_file_grow(self, work, tmp_path):
         def fill():
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+            let_no_file_grow_beyond(40_000)
             with said_once("is full", "disk I/O error"):
                 work.check(tmp_path / "store")
 

@@ -16,11 +16,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 
 import sklearn_bert
 from sklearn_bert import BertFeaturizer
 from sklearn_bert.encoder import work
+from sklearn_bert.encoder.checkpoint import load_checkpoint
 from sklearn_bert.errors import CacheWarning
 from sklearn_bert.store import DiskStore, MemoryStore, disk
 from tests.models import TEXTS
@@ -317,6 +319,16 @@ class TestWithTheFeaturizer:
         before = work.counted()
         np.testing.assert_allclose(bert.transform(MANY_TEXTS), expected, atol=1e-5)
         assert work.counted() == before
+
+    @needs_fork
+    def test_a_fork_while_a_thread_encodes(self, bert):
+        bert.fit(MANY_TEXTS)
+        checkpoint = load_checkpoint(bert.model, None, torch.device("cpu"), "float32")
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(checkpoint.busy.acquire).result()
+            child = Child(lambda say: bert.transform(MANY_TEXTS[:20]))
+            assert child.end() == (0, [])
+            thread.submit(checkpoint.busy.release).result()
 
     @pytest.mark.parametrize("cache", ["memory", "disk"])
     def test_threads_that_encode_while_vectors_are_evicted(self, cache, bert, expected):
