@@ -58,23 +58,24 @@ def _own_memory_store() -> Iterator[None]:
     sklearn_bert.cache.clear()
 
 
-@pytest.fixture
+def python(
+    script: str, *arguments: object, timeout: float = 120, **environment: str | None
+) -> subprocess.CompletedProcess[str]:
+    """Run a script in a fresh Python, and fail if the script does."""
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    result = subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        env={name: value for name, value in variables.items() if value is not None},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result
+
+
+@pytest.fixture(scope="session")
 def run_python() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Return a function that runs a script in a fresh Python and fails if the script does."""
-
-    def run(
-        script: str, *arguments: object, timeout: float = 120, **environment: str | None
-    ) -> subprocess.CompletedProcess[str]:
-        variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-        result = subprocess.run(
-            [sys.executable, "-c", script, *map(str, arguments)],
-            env={name: value for name, value in variables.items() if value is not None},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-        assert result.returncode == 0, result.stderr
-        return result
-
-    return run
+    return python

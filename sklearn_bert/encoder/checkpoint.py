@@ -80,6 +80,8 @@ class Checkpoint:
         Digest of the content of weights and config.
     tokenizer_fingerprint : str
         Digest of the tokenizer.
+    with_type_ids : bool
+        Whether the model is told which half of a pair a token belongs to.
     parameter_places : dict of str to int or None
         Where a text meets each parameter; see `depth.parameter_places`.
     n_layers, hidden_size, max_length : int
@@ -118,10 +120,15 @@ class Checkpoint:
         self.state_bytes = self.hidden_size * self.dtype.itemsize
         self.has_pooler = getattr(model, "pooler", None) is not None
         self.max_length = _longest(model, self._tokenizer)
+        self.with_type_ids = "token_type_ids" in self._tokenizer.model_input_names
         self._serialized = self._tokenizer.backend_tokenizer.to_str()
         side = self._tokenizer.truncation_side
         self.tokenizer_fingerprint = hashlib.sha256((side + self._serialized).encode()).hexdigest()
         self._text_tokenizers: dict[tuple[int, str], TextTokenizer] = {}
+        self.renew_locks()
+
+    def renew_locks(self) -> None:
+        """Have locks that nobody holds."""
         self._lock = threading.Lock()
         self.busy = threading.RLock()
 
@@ -216,7 +223,7 @@ class Checkpoint:
                     max_length,
                     long_text,
                     pad_id=self._tokenizer.pad_token_id or 0,
-                    with_type_ids="token_type_ids" in self._tokenizer.model_input_names,
+                    with_type_ids=self.with_type_ids,
                     truncation_side=self._tokenizer.truncation_side,
                 )
             return self._text_tokenizers[key]
@@ -231,8 +238,8 @@ def _tune_for_cpu(model: PreTrainedModel, precision: str) -> None:
         model.set_attn_implementation(CPU_ATTENTION)
 
 
-# What tells that files are the ones read before: name, size and time of each.
-_Stamp = tuple[tuple[str, int, int], ...]
+# What tells that files are the ones read before: name, size and times of each.
+_Stamp = tuple[tuple[str, int, int, int], ...]
 
 _loaded: weakref.WeakValueDictionary[tuple[str, str, _Stamp, str, str], Checkpoint] = (
     weakref.WeakValueDictionary()
@@ -242,6 +249,18 @@ _recent: deque[Checkpoint] = deque(maxlen=4)
 # Loading changes settings of the process (default dtype, generators, transformers' logging).
 _loading = threading.Lock()
 _fingerprints: dict[_Stamp, str] = {}
+
+
+def _renew_locks() -> None:
+    """Have a forked child not wait for threads that it has not: one may be encoding for minutes."""
+    global _loading
+    _loading = threading.Lock()
+    for checkpoint in _loaded.values():
+        checkpoint.renew_locks()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 def load_checkpoint(
@@ -323,8 +342,11 @@ def content_fingerprint(folder: Path) -> str:
 
 
 def _stamp(files: list[Path]) -> _Stamp:
-    stats = [(path, path.stat()) for path in sorted(files)]
-    return tuple((str(path), stat.st_size, stat.st_mtime_ns) for path, stat in stats)
+    """Tell by the times of both content and inode: archives often set that of the content."""
+    stats = [(path.absolute(), path.stat()) for path in sorted(files)]
+    return tuple(
+        (str(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for path, stat in stats
+    )
 
 
 def _load_tokenizer(folder: Path) -> Any:

@@ -12,13 +12,13 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from sklearn_bert.encoder import work
 from sklearn_bert.encoder.checkpoint import Checkpoint
 from sklearn_bert.encoder.execution import Budget, ahead, in_batches
 from sklearn_bert.encoder.kept import Allowance, KeptStates, KeptVectors, Kind
 from sklearn_bert.encoder.pooling import KEPT_POOLINGS, join_windows, pool
+from sklearn_bert.encoder.progress import ProgressBar
 from sklearn_bert.encoder.tokenization import (
     Batch,
     TextTokenizer,
@@ -86,6 +86,7 @@ class FrozenSettings:
                 _FORMAT,
                 self.checkpoint.fingerprint,
                 self.checkpoint.tokenizer_fingerprint,
+                f"type ids: {self.checkpoint.with_type_ids}",
                 self.checkpoint.precision,
                 str(self.max_length),
                 self.long_text,
@@ -154,7 +155,7 @@ class Pass:
         sizes = np.array([n_characters(text) for text in self.texts])
         if self.settings.store is not None:
             self.allowance = Allowance(self.settings.store.limit - self._found_bytes(sizes))
-        bar = tqdm(
+        bar = ProgressBar(
             total=len(missing),
             desc="Encoding",
             unit="text",
@@ -194,7 +195,7 @@ class Pass:
                     return
         yield 0, missing
 
-    def _encode(self, start: int, order: np.ndarray, sizes: np.ndarray, bar: tqdm) -> None:
+    def _encode(self, start: int, order: np.ndarray, sizes: np.ndarray, bar: ProgressBar) -> None:
         """Run the texts in `order` from `start` to the top, portion by portion."""
         kinds = self._kinds(start, len(order))
         columns = [kinds.index(kind) for kind in self.wanted]
@@ -302,7 +303,7 @@ class _Portion:
             if kind.pooling != "pooler":
                 self.columns.setdefault(kind.layer, []).append((column, kind.pooling))
 
-    def run(self, tokenizer: TextTokenizer, budget: Budget, bar: tqdm) -> np.ndarray:
+    def run(self, tokenizer: TextTokenizer, budget: Budget, bar: ProgressBar) -> np.ndarray:
         """Return the vectors of each window, of shape (n_windows, n_kinds, hidden_size)."""
         lengths = self.lengths
         order = np.argsort(-lengths, kind="stable")

@@ -8,6 +8,8 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, replace
 
+from sklearn_bert.store.forks import hold_during_forks
+
 __all__ = ["Work", "count", "count_pass", "counted"]
 
 
@@ -45,6 +47,7 @@ class Work:
 
 _work = Work()
 _lock = threading.Lock()
+hold_during_forks(_lock)
 
 
 def counted() -> Work:

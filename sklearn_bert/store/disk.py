@@ -1,7 +1,7 @@
 """A store on disk, shared by processes: SQLite in WAL mode with checksummed values.
 
 A store must never be the reason that work stops: what can't be read is a miss, what can't be
-written is not kept, and both are said once.
+written is not kept, a damaged file is replaced, and all of this is said once.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from sklearn_bert.errors import CacheWarning
 from sklearn_bert.store.base import Store, StoreInfo
+from sklearn_bert.store.forks import hold_during_forks
 
-__all__ = ["DiskStore"]
+__all__ = ["FILE_NAME", "DiskStore"]
 
 T = TypeVar("T")
 
-_FILE_NAME = "sklearn_bert.sqlite"
+FILE_NAME = "sklearn_bert.sqlite"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
     key BLOB PRIMARY KEY,
@@ -35,11 +36,29 @@ CREATE TABLE IF NOT EXISTS entries (
 CREATE INDEX IF NOT EXISTS entries_used ON entries (used);
 """
 _KEYS_PER_QUERY = 500
-_BUSY_TIMEOUT_SECONDS = 60
+# How long to wait for other writers; for less once that was in vain, as one that was suspended
+# while it wrote would hold up each write of all others.
+_BUSY_SECONDS = 60
+_BUSY_AGAIN_SECONDS = 1
 # A value's time of use is only rewritten when it is older than this, to keep reads cheap.
 _USED_RESOLUTION_SECONDS = 60
 # Evicting a little more than needed keeps it from happening at each write.
 _SHRINK_TO = 0.9
+# Errors that tell nothing about the content of the file. Our statements never change, so that all
+# other errors mean a damaged one, whatever they say: "unsupported file format", "no such column".
+_NOT_THE_CONTENT = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOLFS,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_PROTOCOL,
+}
+_PRIMARY_CODE = 0xFF
 
 
 class DiskStore(Store):
@@ -69,19 +88,27 @@ class DiskStore(Store):
     overhead = 100
 
     def __init__(self, folder: str | os.PathLike[str], limit: int) -> None:
-        self.path = Path(folder) / _FILE_NAME
+        self.path = Path(folder) / FILE_NAME
         self._limit = limit
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        self._owner = os.getpid()
+        self._file: tuple[int, int] | None = None
+        self._busy_seconds = _BUSY_SECONDS
         self._warned = False
         self._hits = 0
         self._misses = 0
+        hold_during_forks(self)
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the value of each key, None where there is none or where it is damaged."""
-        nothing: dict[bytes, bytes] = {}
-        found = self._guarded(lambda connection: self._read(connection, keys), nothing)
+        found, stale, damaged = self._guarded(
+            lambda connection: _read(connection, keys), _Found({}, [], [])
+        )
+        if damaged:
+            self._warn(f"was damaged: {len(damaged)} value(s) are not what was kept")
+        if stale or damaged:
+            # By itself: what was found stays found where nothing can be written.
+            self._guarded(lambda connection: _tidy(connection, stale, damaged), None)
         values = [found.get(key) for key in keys]
         with self._lock:
             hits = sum(value is not None for value in values)
@@ -133,72 +160,72 @@ class DiskStore(Store):
         """Close the connection; the next use opens a new one."""
         with self._lock:
             connection, self._connection = self._connection, None
-            if connection is not None and self._owner == os.getpid():
+            if connection is not None:
                 connection.close()
+
+    def close_if_idle(self) -> None:
+        """Close the connection, unless another thread is using it."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self.close()
+            finally:
+                self._lock.release()
+
+    def acquire(self) -> None:
+        """Wait until no other thread is at work, let none begin, and close the connection."""
+        self._lock.acquire()
+        self.close()
+
+    def release(self) -> None:
+        """Let other threads work again."""
+        self._lock.release()
 
     def _guarded(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
         """Do `work` on the connection; when the disk fails, say so once and go on without."""
         with self._lock:
             try:
                 return work(self._open())
-            except (sqlite3.Error, OSError) as error:
+            except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
                 self.close()
-                if _is_damaged(error):
+                if self._is_damaged(error):
                     self._remove_files()
-                self._warn(error)
+                    self._warn(f"was damaged and is made anew: {error}")
+                else:
+                    self._warn(f"can't be used: {error}")
+                if _primary_code(error) == sqlite3.SQLITE_BUSY:
+                    self._busy_seconds = _BUSY_AGAIN_SECONDS
                 return otherwise
 
     def _open(self) -> sqlite3.Connection:
-        if self._owner != os.getpid():
-            # SQLite connections must not cross a fork: leave the parent's alone, unclosed.
-            self._abandoned = self._connection
-            self._connection, self._owner = None, os.getpid()
+        if self._connection is not None and _identity(self.path) != self._file:
+            # SQLite would go on with the deleted file, which nobody else sees.
+            self.close()
+            self._warn("was deleted or replaced while it was in use")
         if self._connection is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(
-                self.path,
-                timeout=_BUSY_TIMEOUT_SECONDS,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = NORMAL")
-                connection.executescript(_SCHEMA)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
+            self._connection = self._connect()
         return self._connection
 
-    def _read(self, connection: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        found: dict[bytes, bytes] = {}
-        stale: list[bytes] = []
-        damaged: list[bytes] = []
-        now = int(time.time())
-        for start in range(0, len(keys), _KEYS_PER_QUERY):
-            part = keys[start : start + _KEYS_PER_QUERY]
-            rows = connection.execute(
-                "SELECT key, value, checksum, used FROM entries "
-                f"WHERE key IN ({','.join('?' * len(part))})",
-                part,
-            )
-            for key, value, checksum, used in rows:
-                if checksum != _checksum(key, value):
-                    damaged.append(key)
-                    continue
-                found[key] = value
-                if used < now - _USED_RESOLUTION_SECONDS:
-                    stale.append(key)
-        if stale or damaged:
-            with _transaction(connection):
-                connection.executemany(
-                    "UPDATE entries SET used = ? WHERE key = ?", [(now, key) for key in stale]
-                )
-                connection.executemany(
-                    "DELETE FROM entries WHERE key = ?", [(key,) for key in damaged]
-                )
-        return found
+    def _connect(self) -> sqlite3.Connection:
+        self._file = _identity(self.path)
+        connection = sqlite3.connect(
+            self.path,
+            timeout=self._busy_seconds,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            # From here on the file exists.
+            self._file = _identity(self.path)
+            # Damage can turn bytes into text that is none.
+            connection.text_factory = bytes
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.executescript(_SCHEMA)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _write(
         self, connection: sqlite3.Connection, rows: list[tuple[bytes, bytes, bytes, int]]
@@ -220,21 +247,75 @@ class DiskStore(Store):
                 (max(1, round(entries * surplus)),),
             )
 
+    def _is_damaged(self, error: Exception) -> bool:
+        """Say whether `error` comes from what the file holds."""
+        if isinstance(error, OSError):
+            return False
+        code = _primary_code(error)
+        if code == sqlite3.SQLITE_READONLY:
+            # A header that names a later version reads the same.
+            return all(os.access(path, os.W_OK) for path in (self.path, self.path.parent))
+        return code is not None and code not in _NOT_THE_CONTENT
+
     def _remove_files(self) -> None:
-        for suffix in ("", "-wal", "-shm"):
+        """Remove the damaged files, if another process has not replaced them by now."""
+        if _identity(self.path) != self._file:
+            return
+        # The database last: whoever opens it meanwhile notices that it is gone, and starts anew.
+        for suffix in ("-wal", "-shm", ""):
             with contextlib.suppress(OSError):
                 os.unlink(f"{self.path}{suffix}")
 
-    def _warn(self, error: Exception) -> None:
-        if self._warned:
-            return
-        self._warned = True
+    def _warn(self, what: str) -> None:
+        with self._lock:
+            if self._warned:
+                return
+            self._warned = True
         warnings.warn(
-            f"The cache in {self.path.parent} can't be used: {error}. Results are computed "
-            f"instead and stay correct. Pass cache='memory', or a folder that can be written.",
+            f"The cache in {self.path.parent} {what}. What it can't give is computed, and results "
+            f"stay correct. If this comes again, pass cache='memory', or a folder on a sound disk "
+            f"that can be written and has room.",
             CacheWarning,
             stacklevel=2,
         )
+
+
+class _Found(NamedTuple):
+    """What a look-up found, and the keys whose time of use is old, or whose values are damaged."""
+
+    values: dict[bytes, bytes]
+    stale: list[bytes]
+    damaged: list[bytes]
+
+
+def _read(connection: sqlite3.Connection, keys: Sequence[bytes]) -> _Found:
+    found = _Found({}, [], [])
+    old = int(time.time()) - _USED_RESOLUTION_SECONDS
+    for start in range(0, len(keys), _KEYS_PER_QUERY):
+        part = keys[start : start + _KEYS_PER_QUERY]
+        rows = connection.execute(
+            "SELECT key, value, checksum, used FROM entries "
+            f"WHERE key IN ({','.join('?' * len(part))})",
+            part,
+        )
+        for key, value, checksum, used in rows:
+            whole = isinstance(key, bytes) and isinstance(value, bytes) and isinstance(used, int)
+            if not whole or checksum != _checksum(key, value):
+                found.damaged.append(key)
+                continue
+            found.values[key] = value
+            if used < old:
+                found.stale.append(key)
+    return found
+
+
+def _tidy(connection: sqlite3.Connection, stale: list[bytes], damaged: list[bytes]) -> None:
+    now = int(time.time())
+    with _transaction(connection):
+        connection.executemany(
+            "UPDATE entries SET used = ? WHERE key = ?", [(now, key) for key in stale]
+        )
+        connection.executemany("DELETE FROM entries WHERE key = ?", [(key,) for key in damaged])
 
 
 @contextlib.contextmanager
@@ -283,6 +364,18 @@ def _checksum(key: bytes, value: bytes) -> bytes:
     return hashlib.blake2b(value, digest_size=8, key=key[:64]).digest()
 
 
-def _is_damaged(error: Exception) -> bool:
-    codes = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-    return getattr(error, "sqlite_errorcode", None) in codes
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another of the same name, None where there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
+def _primary_code(error: Exception) -> int | None:
+    """Return SQLite's code without its details; text that can't be decoded is a damaged schema."""
+    if isinstance(error, UnicodeDecodeError):
+        return sqlite3.SQLITE_CORRUPT
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & _PRIMARY_CODE

@@ -10,6 +10,7 @@ import hashlib
 import threading
 from collections.abc import Sequence
 
+from sklearn_bert.store.forks import hold_during_forks
 from sklearn_bert.validation import n_characters
 
 __all__ = ["Keys"]
@@ -68,6 +69,7 @@ class _Remembered:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        hold_during_forks(self._lock)
         self._digests: dict[bytes, dict[str | tuple[str, str], bytes]] = {}
         self._characters = 0
 

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from sklearn_bert.store.base import Store, StoreInfo
+from sklearn_bert.store.forks import hold_during_forks
 
 __all__ = ["MemoryStore"]
 
@@ -38,6 +39,7 @@ class MemoryStore(Store):
         self._size = 0
         self._hits = 0
         self._misses = 0
+        hold_during_forks(self)
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the value of each key, None where there is none."""
@@ -88,6 +90,14 @@ class MemoryStore(Store):
         with self._lock:
             self._limit = limit
             self._shrink()
+
+    def acquire(self) -> None:
+        """Wait until no other thread is at work, and let none begin."""
+        self._lock.acquire()
+
+    def release(self) -> None:
+        """Let other threads work again."""
+        self._lock.release()
 
     def _shrink(self) -> None:
         while self._size > self._limit:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from sklearn_bert.errors import parameter_error
 from sklearn_bert.store.base import Store
-from sklearn_bert.store.disk import DiskStore
+from sklearn_bert.store.disk import FILE_NAME, DiskStore
+from sklearn_bert.store.forks import hold_during_forks
 from sklearn_bert.store.memory import MemoryStore
 
 __all__ = ["CacheSpec", "open_store"]
@@ -24,9 +25,13 @@ _MEMORY_SHARE = 0.1
 _MEMORY_LEAST = _GIB // 4
 _DISK_SHARE = 0.1
 _DISK_MOST = 10 * _GIB
+# Each open store on disk holds three files; those used longest ago are closed, and open again by
+# themselves.
+_MOST_OPEN = 8
 
 _stores: dict[str | Path, Store] = {}
 _lock = threading.Lock()
+hold_during_forks(_lock)
 
 
 def open_store(cache: CacheSpec) -> Store | None:
@@ -54,9 +59,12 @@ def open_store(cache: CacheSpec) -> Store | None:
     if isinstance(key, Path) and not _can_be_folder(key):
         raise parameter_error("cache", str(cache), _ACCEPTED)
     with _lock:
-        if key not in _stores:
-            _stores[key] = _new_store(key)
-        return _stores[key]
+        store = _stores.pop(key, None) or _new_store(key)
+        _stores[key] = store
+        on_disk = [other for other in _stores.values() if isinstance(other, DiskStore)]
+        for other in on_disk[:-_MOST_OPEN]:
+            other.close_if_idle()
+        return store
 
 
 def _can_be_folder(path: Path) -> bool:
@@ -77,8 +85,23 @@ def _new_store(key: str | Path) -> Store:
 
 
 def _default_disk_limit(folder: Path) -> int:
+    """Return a share of the free space, and no less than what is kept already.
+
+    Evicting gives no space back to the disk: a process that finds it full must not empty what
+    others keep.
+    """
+    # The database, and the log of writes that are not in it yet.
+    kept = sum(_size(folder / f"{FILE_NAME}{suffix}") for suffix in ("", "-wal"))
     existing = next(parent for parent in (folder, *folder.parents) if os.path.exists(parent))
-    return min(_DISK_MOST, int(_DISK_SHARE * shutil.disk_usage(existing).free))
+    return min(_DISK_MOST, max(kept, int(_DISK_SHARE * shutil.disk_usage(existing).free)))
+
+
+def _size(file: Path) -> int:
+    """Bytes of a file that another process may remove at any time."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
 
 
 def _total_memory() -> int:

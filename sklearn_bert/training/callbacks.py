@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 from skorch.callbacks import Callback
-from tqdm.auto import tqdm
 
 from sklearn_bert.encoder.freezing import Freezing
+from sklearn_bert.encoder.progress import ProgressBar
 from sklearn_bert.errors import TrainingDivergedError, parameter_error
 from sklearn_bert.training.batches import LabelledTexts, TrainingData
 from sklearn_bert.training.inputs import Inputs
@@ -148,7 +148,7 @@ class Progress(OwnCallback):
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         number = len(net.history)
-        self._bar = tqdm(
+        self._bar = ProgressBar(
             total=net.n_batches_,
             desc=f"Epoch {number}/{net.max_epochs}",
             unit="batch",

@@ -1,8 +1,10 @@
 import re
+import shutil
 
+import psutil
 import pytest
 
-from sklearn_bert.store import DiskStore, MemoryStore, open_store
+from sklearn_bert.store import DiskStore, MemoryStore, open_store, registry
 
 
 def test_one_store_for_memory_and_one_a_folder(tmp_path, monkeypatch):
@@ -34,3 +36,28 @@ def test_a_file_is_no_folder(tmp_path):
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         open_store(file)
+
+
+def test_few_stores_hold_files_at_once(tmp_path):
+    stores = [open_store(tmp_path / str(number)) for number in range(30)]
+    for number, store in enumerate(stores):
+        assert open_store(tmp_path / str(number)) is store
+        store.put_many([b"key"], [b"value"])
+    files = [file for file in psutil.Process().open_files() if str(tmp_path) in file.path]
+    # Each holds its database, the log of writes, and what processes share.
+    assert 0 < len(files) <= 8 * 3
+    assert all(store.get_many([b"key"]) == [b"value"] for store in stores)
+
+
+def test_a_disk_that_is_nearly_full_does_not_empty_what_is_kept(tmp_path, monkeypatch):
+    keys = [str(number).encode() for number in range(100)]
+    kept = open_store(tmp_path)
+    kept.put_many(keys, [b"value" * 1000] * 100)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=0))
+    monkeypatch.setattr(registry, "_stores", {})
+    other = open_store(tmp_path)
+    assert other.limit >= kept.info().size
+    other.put_many([b"other"], [b"value"])
+    assert sum(other.contains_many(keys)) >= 80
+    other.close()
