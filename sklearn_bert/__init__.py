@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sklearn_bert import cache, datasets
     from sklearn_bert.classifier import BertFineTuneClassifier
+    from sklearn_bert.comparison import compare
     from sklearn_bert.featurizer import BertFeaturizer
     from sklearn_bert.plotting import (
         FreezeDepthDisplay,
@@ -29,6 +30,7 @@ __all__ = [
     "LayerPoolingDisplay",
     "TrainingCurveDisplay",
     "cache",
+    "compare",
     "datasets",
 ]
 
@@ -36,6 +38,7 @@ _HOMES = {
     "BertFeaturizer": "sklearn_bert.featurizer",
     "BertFineTuneClassifier": "sklearn_bert.classifier",
     "BertFineTuneRegressor": "sklearn_bert.regressor",
+    "compare": "sklearn_bert.comparison",
     "FreezeDepthDisplay": "sklearn_bert.plotting",
     "LayerPoolingDisplay": "sklearn_bert.plotting",
     "TrainingCurveDisplay": "sklearn_bert.plotting",
