@@ -92,8 +92,8 @@ def compare(
     Returns
     -------
     Comparison
-        With ``table``, ``best_estimator_``, ``recommendation``, ``code``, ``plot()``
-        and more.
+        With ``table``, ``best_estimator_``, ``recommendation``, ``code``, ``plot()``,
+        ``to_html(path)`` and more.
 
     Raises
     ------

@@ -9,9 +9,9 @@ from typing import Any, TextIO
 from sklearn_bert.comparison.clock import duration
 from sklearn_bert.comparison.running import METRICS, CandidateResult
 
-__all__ = ["Lines", "LiveTable", "Silence", "watcher"]
+__all__ = ["HEADINGS", "Lines", "LiveTable", "Silence", "cells_of", "size_of", "watcher"]
 
-_HEADINGS = ("precision", "recall", "F1", "accuracy", "fit", "predict 1,000", "size", "encoded")
+HEADINGS = ("precision", "recall", "F1", "accuracy", "fit", "predict 1,000", "size", "encoded")
 
 
 class Silence:
@@ -67,7 +67,7 @@ class Lines(Silence):
 
     def done(self, result: CandidateResult) -> None:
         """Say what came of a candidate."""
-        cells = zip(_HEADINGS, cells_of(result), strict=True)
+        cells = zip(HEADINGS, cells_of(result), strict=True)
         self.note(f"{result.name}: " + ", ".join(f"{heading} {cell}" for heading, cell in cells))
 
     def not_run(self, name: str, reason: str) -> None:
@@ -137,7 +137,7 @@ class LiveTable(Silence):
         table = Table(caption=Text(self._note), caption_justify="left")
         table.add_column("candidate")
         table.add_column("")
-        for heading in _HEADINGS:
+        for heading in HEADINGS:
             table.add_column(heading, justify="right")
         for name, cells in self._rows.items():
             # As Text, so that brackets in names are no markup.

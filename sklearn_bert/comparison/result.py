@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +23,7 @@ try:
     import pandas as pd
 except ImportError as error:
     raise ImportError(
-        "compare needs pandas. Install it: pip install 'sklearn-bert[compare]'."
+        "compare needs pandas. Install it: pip install 'sklearn-bert[cli]'."
     ) from error
 
 if TYPE_CHECKING:
@@ -220,6 +222,18 @@ class Comparison:
         from sklearn_bert.comparison.display import ComparisonDisplay
 
         return ComparisonDisplay.from_comparison(self, ax=ax)
+
+    def to_html(self, path: str | os.PathLike[str], *, title: str = "Comparison") -> None:
+        """Write a report: one file that needs nothing else.
+
+        Parameters
+        ----------
+        path : str or path
+            The file; it is replaced if it is there.
+        """
+        from sklearn_bert.comparison.report import render
+
+        Path(path).write_text(render(self, title), encoding="utf-8")
 
     def _caveats(self) -> list[str]:
         found = []

@@ -228,8 +228,9 @@ class Deadline(Callback):
         if done == self._WARM_STEPS:
             self._warm = now
         n_steps = net.n_batches_ * net.max_epochs
-        expected = now - self._start
+        expected, said = now - self._start, "more than"
         if done >= 2 * self._WARM_STEPS:
             expected += (now - self._warm) / (done - self._WARM_STEPS) * (n_steps - done)
+            said = "about"
         if expected > self.seconds:
-            raise DeadlineError(f"training takes about {expected:.0f} s")
+            raise DeadlineError(f"training takes {said} {expected:.1f} s")
