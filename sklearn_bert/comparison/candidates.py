@@ -100,7 +100,7 @@ def _tfidf(texts: Sequence[Text]) -> dict[str, Any]:
         vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), sublinear_tf=True)
     else:
         name = "TF-IDF of words"
-        vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+        vectorizer = TfidfVectorizer(sublinear_tf=True)
     return {name: make_pipeline(vectorizer, LogisticRegression(C=10, max_iter=1000))}
 
 
