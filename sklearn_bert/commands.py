@@ -17,7 +17,6 @@ from tqdm.auto import tqdm
 
 from sklearn_bert.classifier import BertFineTuneClassifier
 from sklearn_bert.comparison import Comparison, compare
-from sklearn_bert.comparison.summary import summarize
 from sklearn_bert.errors import LongTextWarning, ModelLoadError, TableError
 from sklearn_bert.featurizer import BertFeaturizer
 from sklearn_bert.pretrained import saved_class_name
@@ -57,7 +56,7 @@ def run_compare(arguments: Namespace) -> int:
         revision=arguments.revision,
         verbose=0 if arguments.quiet else 1,
     )
-    print(summarize(comparison))
+    print(comparison)
     if arguments.html:
         title = f"{os.path.basename(arguments.file)}: {', '.join(arguments.text)}"
         comparison.to_html(arguments.html, title=f"{title} → {arguments.label}")

@@ -29,11 +29,11 @@ class Clock:
     ----------
     budget : float
         Seconds; infinity where there is no limit.
-    now : callable, default=time.monotonic
+    now : callable, default=time.perf_counter
         Tells the time in seconds.
     """
 
-    def __init__(self, budget: float, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, budget: float, now: Callable[[], float] = time.perf_counter) -> None:
         self.budget = budget
         self._now = now
         self._start = now()

@@ -22,6 +22,7 @@ from sklearn_bert.comparison.running import (
     METRICS,
     cross_validate_candidate,
     fit_on_all,
+    refit_share,
 )
 from sklearn_bert.encoder.sources import EMBEDDED_MODEL
 from sklearn_bert.errors import parameter_error
@@ -213,8 +214,7 @@ def _refit_time(comparison: Comparison) -> float:
     if not comparison.results:
         return 0.0
     best = comparison.recommended().best
-    n_folds = len(best.folds)
-    return best.fit_time * n_folds / max(1, n_folds - 1)
+    return best.fit_time * refit_share(len(best.folds))
 
 
 def _refit_best(comparison: Comparison, shown: Silence) -> None:

@@ -34,9 +34,9 @@ __all__ = ["Comparison"]
 _MISTAKES = 20
 
 
-@dataclass
+@dataclass(repr=False)
 class Comparison:
-    """What :func:`~sklearn_bert.compare` found.
+    """What :func:`~sklearn_bert.compare` found; `print` shows it.
 
     Attributes
     ----------
@@ -72,7 +72,20 @@ class Comparison:
     not_run: dict[str, str] = field(default_factory=dict)
     interrupted: bool = False
     seconds: float = 0.0
-    _best_estimator: Any = field(default=None, repr=False)
+    _best_estimator: Any = None
+
+    def __repr__(self) -> str:
+        """Name the best; all else would fill the screen."""
+        return (
+            f"<Comparison of {len(self.results)} candidates on {len(self.y):,} texts: best is "
+            f"{self.best_name_!r} with a mean {self.scoring} of {self.best_score_:.3f}>"
+        )
+
+    def __str__(self) -> str:
+        """Return the table, what did not run, the recommendation and the code."""
+        from sklearn_bert.comparison.summary import summarize
+
+        return summarize(self)
 
     @cached_property
     def table(self) -> pd.DataFrame:

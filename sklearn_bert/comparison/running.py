@@ -25,7 +25,14 @@ from sklearn_bert.finetuning import BertFineTuneBase
 from sklearn_bert.training.callbacks import Deadline, DeadlineError
 from sklearn_bert.validation import Text
 
-__all__ = ["METRICS", "CandidateResult", "cross_validate_candidate", "fit_on_all", "score_labels"]
+__all__ = [
+    "METRICS",
+    "CandidateResult",
+    "cross_validate_candidate",
+    "fit_on_all",
+    "refit_share",
+    "score_labels",
+]
 
 # As scikit-learn's scorers call them, in the order in which they are shown.
 METRICS = ("precision_macro", "recall_macro", "f1_macro", "accuracy")
@@ -137,9 +144,9 @@ def cross_validate_candidate(
         on_fold(0)
         found.encode_time = _encode(estimator, texts, clock)
         for done, (train, test) in enumerate(splits):
-            allowed = _allowed(clock, len(splits) - done, refits, reserve)
+            allowed = _allowed(clock, done, len(splits), refits, reserve)
             _check_pace(found, len(splits), allowed)
-            fitted, seconds = _fit(estimator, [texts[i] for i in train], y[train], allowed)
+            fitted, seconds = _fit(estimator, [texts[i] for i in train], y[train], allowed, clock)
             held_out = [texts[i] for i in test]
             predicted = fitted.predict(held_out)
             found.predictions[test] = predicted
@@ -166,6 +173,11 @@ def fit_on_all(estimator: Any, texts: Sequence[Text], y: np.ndarray) -> Any:
     """Return the estimator fitted on all."""
     with _collected([]):
         return clone(estimator).fit(list(texts), y)
+
+
+def refit_share(n_folds: int) -> float:
+    """Return how much longer than a fold's fit one on all texts takes."""
+    return n_folds / max(1, n_folds - 1)
 
 
 def pickled_size(estimator: Any) -> int:
@@ -207,12 +219,12 @@ def _encode(estimator: Any, texts: Sequence[Text], clock: Clock) -> float:
     return clock.elapsed - begin
 
 
-def _allowed(clock: Clock, n_left: int, refits: bool, reserve: float) -> float:
+def _allowed(clock: Clock, done: int, n_folds: int, refits: bool, reserve: float) -> float:
     """Return what a fold may take, so that time for the rest and for a refit is left."""
     if math.isinf(clock.budget):
         return math.inf
-    # A refit has all rows, a fold all but one part; the rest of a fold's time is small.
-    own_refit = 1.25 if refits else 0.0
+    n_left = n_folds - done
+    own_refit = refit_share(n_folds) if refits else 0.0
     return min(clock.left / (n_left + own_refit), max(0.0, clock.left - reserve) / n_left)
 
 
@@ -224,17 +236,19 @@ def _check_pace(found: CandidateResult, n_folds: int, allowed: float) -> None:
         raise OutOfTimeError(f"{done}{spent}; {duration(allowed)} a fold would have fitted")
 
 
-def _fit(estimator: Any, texts: Sequence[Text], y: np.ndarray, allowed: float) -> tuple[Any, float]:
+def _fit(
+    estimator: Any, texts: Sequence[Text], y: np.ndarray, allowed: float, clock: Clock
+) -> tuple[Any, float]:
     fitted = clone(estimator)
     limited = isinstance(fitted, BertFineTuneBase) and math.isfinite(allowed)
     if limited:
         fitted.set_params(callbacks=[*(fitted.callbacks or ()), Deadline(allowed)])
-    begin = time.perf_counter()
+    begin = clock.elapsed
     try:
         fitted.fit(texts, y)
     except DeadlineError as error:
         raise OutOfTimeError(f"{error}; {duration(allowed)} a fold would have fitted") from error
-    seconds = time.perf_counter() - begin
+    seconds = clock.elapsed - begin
     if limited:
         fitted.set_params(callbacks=estimator.callbacks)
     return fitted, seconds
