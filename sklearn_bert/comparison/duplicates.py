@@ -19,6 +19,8 @@ __all__ = ["SIMILARITY", "Duplicates", "find_duplicates"]
 SIMILARITY = 0.9
 _NGRAMS = (3, 5)
 _HASHED_TO = 2**20
+# Characters that are looked at: of all texts, so that memory stays bounded, and of one at least.
+_CHARACTERS, _LEAST_CHARACTERS = 20_000_000, 60
 # Entries of a block of products, which bounds memory.
 _BLOCK_ENTRIES = 4_000_000
 _EXAMPLES = 20
@@ -59,7 +61,8 @@ def find_duplicates(texts: Sequence[Text], y: np.ndarray, folds: np.ndarray) -> 
     have a cosine of 0.9 or more. All such pairs are found, without comparing all with all: texts
     so alike must share one of the rare n-grams without which a vector is too short for such a
     cosine (Bayardo, Ma and Srikant, "Scaling up all pairs similarity search",
-    WWW 2007).
+    WWW 2007). Of many or long texts, more than 20 million characters in all, only the first
+    characters of each are looked at.
 
     Parameters
     ----------
@@ -125,9 +128,15 @@ def _described(
 def _alike(texts: Sequence[str]) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Yield pairs of nearly the same texts, in blocks: two numbers and their similarity."""
     hashing = HashingVectorizer(
-        analyzer="char_wb", ngram_range=_NGRAMS, n_features=_HASHED_TO, alternate_sign=False
+        analyzer="char_wb",
+        ngram_range=_NGRAMS,
+        n_features=_HASHED_TO,
+        alternate_sign=False,
+        dtype=np.float32,
     )
-    vectors = TfidfTransformer(sublinear_tf=True).fit_transform(hashing.transform(texts))
+    each = max(_CHARACTERS // len(texts), _LEAST_CHARACTERS)
+    counted = hashing.transform(text[:each] for text in texts)
+    vectors = TfidfTransformer(sublinear_tf=True).fit_transform(counted)
     vectors = sparse.csr_matrix(vectors)
     prefixes = _prefixes(vectors)
     transposed = prefixes.T.tocsr()

@@ -75,3 +75,11 @@ def test_all_near_duplicates_are_found_whatever_the_blocks(entries, monkeypatch)
     expected = np.argwhere(np.triu(cosine_similarity(weighted) >= SIMILARITY, k=1))
     assert len(expected) > 10
     assert sorted(pairs) == sorted(map(tuple, expected))
+
+
+def test_memory_is_bounded_by_looking_at_the_first_characters(monkeypatch):
+    one, *_, other = load_sample_reviews().data[:300]
+    texts = [f"{LONG.format(17)} {text * 2}" for text in (one, other)]
+    assert not found(texts, [0, 1]).near.any()
+    monkeypatch.setattr(duplicates, "_CHARACTERS", 1)
+    assert found(texts, [0, 1]).near.all()
