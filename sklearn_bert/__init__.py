@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sklearn_bert import cache, datasets
     from sklearn_bert.classifier import BertFineTuneClassifier
+    from sklearn_bert.comparison import compare
     from sklearn_bert.featurizer import BertFeaturizer
     from sklearn_bert.masked_lm import BertMaskedLM
     from sklearn_bert.plotting import (
@@ -31,6 +32,7 @@ __all__ = [
     "LayerPoolingDisplay",
     "TrainingCurveDisplay",
     "cache",
+    "compare",
     "datasets",
 ]
 
@@ -39,6 +41,7 @@ _HOMES = {
     "BertFineTuneClassifier": "sklearn_bert.classifier",
     "BertFineTuneRegressor": "sklearn_bert.regressor",
     "BertMaskedLM": "sklearn_bert.masked_lm",
+    "compare": "sklearn_bert.comparison",
     "FreezeDepthDisplay": "sklearn_bert.plotting",
     "LayerPoolingDisplay": "sklearn_bert.plotting",
     "TrainingCurveDisplay": "sklearn_bert.plotting",

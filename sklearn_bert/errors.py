@@ -13,6 +13,7 @@ __all__ = [
     "LongTextWarning",
     "ModelLoadError",
     "ModelNotFoundError",
+    "TableError",
     "TrainingDivergedError",
     "parameter_error",
     "shown",
@@ -27,6 +28,10 @@ class ModelNotFoundError(OSError):
 
 class ModelLoadError(ValueError):
     """The model was found, but it can't be used, or must not be."""
+
+
+class TableError(ValueError):
+    """A file of rows can't be read or written, or has no such column."""
 
 
 class LongTextWarning(UserWarning):

@@ -20,7 +20,7 @@ __all__ = ["FreezeDepthDisplay", "LayerPoolingDisplay", "TrainingCurveDisplay"]
 _SCORE_COLOR, _TIME_COLOR, _RATE_COLOR = "C0", "0.8", "0.9"
 
 
-class _Display:
+class Display:
     """What all displays share: axes to draw on."""
 
     ax_: Axes
@@ -40,7 +40,7 @@ class _Display:
         return self.ax_
 
 
-class TrainingCurveDisplay(_Display):
+class TrainingCurveDisplay(Display):
     """Losses, validation score and learning rate over the epochs of a fit.
 
     Where gradual unfreezing opens another layer there is a dotted line.
@@ -156,7 +156,7 @@ class TrainingCurveDisplay(_Display):
         ax.text(0.01, 0.01, f"area: learning rate, up to {highest:.1e}", transform=ax.transAxes)
 
 
-class FreezeDepthDisplay(_Display):
+class FreezeDepthDisplay(Display):
     """Score over freeze depth, with the time that a fit took.
 
     Parameters
@@ -269,7 +269,7 @@ class FreezeDepthDisplay(_Display):
         return self
 
 
-class LayerPoolingDisplay(_Display):
+class LayerPoolingDisplay(Display):
     """Scores over layers and poolings of a featurizer, as a heat map.
 
     Parameters

@@ -27,7 +27,7 @@ from sklearn_bert.encoder.sources import find_model_folder
 from sklearn_bert.errors import ModelLoadError, ModelNotFoundError, parameter_error
 from sklearn_bert.serialization import from_json, to_json
 
-__all__ = ["PretrainedMixin", "Saved", "SentenceModel"]
+__all__ = ["PretrainedMixin", "Saved", "SentenceModel", "saved_class_name"]
 
 _STATE_FILE = "sklearn_bert.json"
 _HEAD_FILE = "head.safetensors"
@@ -216,6 +216,32 @@ class PretrainedMixin:
     @abstractmethod
     def _from_saved(self, saved: Saved) -> None:
         """Check what was saved, and set all fitted attributes from it."""
+
+
+def saved_class_name(model: str | os.PathLike[str], revision: str | None = None) -> str:
+    """Return the class of the estimator in a folder that `save_pretrained` wrote.
+
+    Parameters
+    ----------
+    model : str or path
+        The folder, or a name on the Hugging Face Hub.
+    revision : str, default=None
+        Branch, tag or commit on the Hub.
+
+    Raises
+    ------
+    ModelNotFoundError
+        If there is no such folder, nor such a name on the Hub.
+    ModelLoadError
+        If it holds no estimator.
+    """
+    path = find_model_folder(model, revision) / _STATE_FILE
+    if not path.is_file():
+        raise ModelLoadError(
+            f"{path.parent} has no {_STATE_FILE}: it is a model, and no saved estimator. Fit one "
+            f"on it, and save that with save_pretrained."
+        )
+    return str(read_json(path).get("estimator"))
 
 
 def _check_state(path: Path, state: dict[str, Any], expected: str) -> None:

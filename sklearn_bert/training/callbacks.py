@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +17,15 @@ from sklearn_bert.training.batches import LabelledTexts, TrainingData
 from sklearn_bert.training.inputs import Inputs
 from sklearn_bert.training.net import interruptible
 
-__all__ = ["BestWeights", "EpochHistory", "GradualUnfreezing", "Progress", "check_callbacks"]
+__all__ = [
+    "BestWeights",
+    "Deadline",
+    "DeadlineError",
+    "EpochHistory",
+    "GradualUnfreezing",
+    "Progress",
+    "check_callbacks",
+]
 
 
 class OwnCallback(Callback):
@@ -241,3 +250,40 @@ def _is_callback(item: Any) -> bool:
 def _said(row: dict[str, float]) -> str:
     names = ("train_loss", "valid_loss", "valid_score")
     return ", ".join(f"{name}={row[name]:.4f}" for name in names if name in row)
+
+
+class DeadlineError(Exception):
+    """A training would take longer than it may."""
+
+
+class Deadline(Callback):
+    """Ends a training by an error as soon as it is clear that it can't end in time.
+
+    Parameters
+    ----------
+    seconds : float
+        What the training may take.
+    """
+
+    # Steps whose mean tells how long all will take, the first few being slower than the rest.
+    _WARM_STEPS = 8
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        self._start = self._warm = time.monotonic()
+
+    def on_batch_end(self, net: Any, training: bool = False, **kwargs: Any) -> None:
+        now, done = time.monotonic(), net.batch_number_
+        if not training:
+            return
+        if done == self._WARM_STEPS:
+            self._warm = now
+        n_steps = net.n_batches_ * net.max_epochs
+        expected, said = now - self._start, "more than"
+        if done >= 2 * self._WARM_STEPS:
+            expected += (now - self._warm) / (done - self._WARM_STEPS) * (n_steps - done)
+            said = "about"
+        if expected > self.seconds:
+            raise DeadlineError(f"training takes {said} {expected:.1f} s")

@@ -1,4 +1,5 @@
 import copy
+import itertools
 import weakref
 
 import numpy as np
@@ -6,7 +7,15 @@ import pytest
 import torch
 
 from sklearn_bert.encoder.freezing import resolve_freeze, unfreeze_gradually
-from sklearn_bert.training.callbacks import BestWeights, EpochHistory, GradualUnfreezing, Progress
+from sklearn_bert.training import callbacks as callbacks_module
+from sklearn_bert.training.callbacks import (
+    BestWeights,
+    Deadline,
+    DeadlineError,
+    EpochHistory,
+    GradualUnfreezing,
+    Progress,
+)
 from sklearn_bert.training.module import FineTuneModule, build_head
 from tests.models import HIDDEN, N_LAYERS, layers_of
 
@@ -243,3 +252,41 @@ def test_closing_a_bar_that_was_never_open():
     callback = Progress(EpochHistory(None), True)
     callback.close()
     callback.close()
+
+
+class TestDeadline:
+    """With a clock that each look at it moves by a second, so that a batch takes one."""
+
+    @pytest.fixture(autouse=True)
+    def _seconds(self, monkeypatch):
+        seconds = itertools.count()
+
+        class Time:
+            monotonic = staticmethod(lambda: float(next(seconds)))
+
+        monkeypatch.setattr(callbacks_module, "time", Time)
+
+    def train(self, net_of, seconds):
+        """Train 20 epochs of some batches, and return how many were run, and there are."""
+        net, dataset = net_of("all", max_epochs=20, callbacks=[Deadline(seconds)])
+        error = None
+        try:
+            net.train(dataset, None)
+        except DeadlineError as raised:
+            error = str(raised)
+        return net.batch_number_, net.n_batches_ * 20, error
+
+    def test_what_ends_in_time_is_left_alone(self, net_of):
+        run, n_batches, error = self.train(net_of, seconds=1000)
+        assert run == n_batches > 16
+        assert error is None
+
+    def test_what_will_not_is_ended_as_soon_as_its_pace_is_known(self, net_of):
+        run, n_batches, error = self.train(net_of, seconds=20)
+        assert (run, n_batches > 20) == (16, True)
+        assert error == f"training takes about {n_batches}.0 s"
+
+    def test_and_before_that_when_its_time_is_up(self, net_of):
+        run, _, error = self.train(net_of, seconds=5)
+        assert run == 6
+        assert error == "training takes more than 6.0 s"

@@ -1,0 +1,232 @@
+"""What the commands do, once their arguments are known: see `__main__`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import warnings
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from sklearn_bert.classifier import BertFineTuneClassifier
+from sklearn_bert.comparison import Comparison, compare
+from sklearn_bert.errors import LongTextWarning, ModelLoadError, TableError
+from sklearn_bert.featurizer import BertFeaturizer
+from sklearn_bert.pretrained import saved_class_name
+from sklearn_bert.regressor import BertFineTuneRegressor
+from sklearn_bert.tables import find_column, read_chunks, writer
+from sklearn_bert.validation import is_missing
+
+__all__ = ["plain_warnings", "run_compare", "run_featurize", "run_predict"]
+
+# Rows that are in memory at once.
+_ROWS = 1024
+_PREDICTORS = {kind.__name__: kind for kind in (BertFineTuneClassifier, BertFineTuneRegressor)}
+INTERRUPTED = 130
+
+
+def run_compare(arguments: Namespace) -> int:
+    """Compare candidates on a file; print the table, and write the report.
+
+    Returns
+    -------
+    int
+        0, or 130 if Ctrl-C ended it early; what is done is printed then too.
+    """
+    texts, labels = _texts_and_labels(arguments)
+    comparison = compare(
+        texts,
+        labels,
+        cv=arguments.cv,
+        scoring=arguments.scoring,
+        budget=arguments.budget,
+        refit=arguments.save is not None,
+        model=arguments.model,
+        max_length=arguments.max_length,
+        device=arguments.device,
+        cache=arguments.cache,
+        random_state=arguments.random_state,
+        revision=arguments.revision,
+        verbose=0 if arguments.quiet else 1,
+    )
+    print(comparison)
+    if arguments.html:
+        title = f"{os.path.basename(arguments.file)}: {', '.join(arguments.text)}"
+        comparison.to_html(arguments.html, title=f"{title} → {arguments.label}")
+        _say(f"report: {arguments.html}")
+    if arguments.save and not comparison.interrupted:
+        _save(comparison, arguments.save)
+    return INTERRUPTED if comparison.interrupted else 0
+
+
+def run_featurize(arguments: Namespace) -> int:
+    """Write the rows of a file with the features of a text column behind them."""
+    featurizer = BertFeaturizer(
+        arguments.model,
+        pooling=_one_or_all(arguments.pooling or ["mean"]),
+        layers=_one_or_all(arguments.layer or [-1]),
+        max_length=arguments.max_length,
+        long_text=arguments.long_text,
+        device=arguments.device,
+        cache=arguments.cache,
+        revision=arguments.revision,
+    )
+    names = [str(name) for name in featurizer.get_feature_names_out()]
+
+    def featurized(texts: list[Any]) -> pd.DataFrame:
+        return pd.DataFrame(featurizer.transform(texts), columns=names)
+
+    return _stream(arguments, featurized)
+
+
+def run_predict(arguments: Namespace) -> int:
+    """Write the rows of a file with the predictions of a saved model behind them."""
+    name = saved_class_name(arguments.model, arguments.revision)
+    if name not in _PREDICTORS:
+        raise ModelLoadError(
+            f"{arguments.model} holds a {name}. Accepted: what save_pretrained of "
+            f"{' or '.join(_PREDICTORS)} wrote."
+        )
+    predictor: Any = _PREDICTORS[name].from_pretrained(arguments.model, revision=arguments.revision)
+    if arguments.proba and not hasattr(predictor, "predict_proba"):
+        raise ModelLoadError(f"{arguments.model} holds a {name}, which has no --proba.")
+
+    def predicted(texts: list[Any]) -> pd.DataFrame:
+        columns = _named(predictor.predict(texts), "prediction")
+        if arguments.proba:
+            for number, values in enumerate(_by_task(predictor.predict_proba(texts))):
+                classes = predictor.classes_
+                of_task = classes[number] if isinstance(classes, list) else classes
+                end = f"_{number}" if isinstance(classes, list) else ""
+                columns |= {
+                    f"probability{end}_{label}": values[:, i] for i, label in enumerate(of_task)
+                }
+        return pd.DataFrame(columns)
+
+    return _stream(arguments, predicted)
+
+
+def _stream(arguments: Namespace, make: Callable[[list[Any]], pd.DataFrame]) -> int:
+    """Read, compute and write some rows at a time."""
+    n_rows = 0
+    bar = tqdm(unit=" texts", disable=True if arguments.quiet else None)
+    with bar, writer(arguments.output) as write:
+        for chunk in read_chunks(arguments.file, rows=_ROWS, encoding=arguments.encoding):
+            columns = _text_columns(arguments, chunk)
+            texts = _texts(chunk, columns, fill="")
+            made = make(texts)
+            taken = sorted(set(map(str, chunk.columns)) & set(made.columns))
+            if taken:
+                raise TableError(
+                    f"{arguments.file} has columns {taken[:5]} already, as the result would have. "
+                    f"Rename them."
+                )
+            write(pd.concat([chunk.reset_index(drop=True), made], axis=1))
+            bar.update(len(chunk))
+            n_rows += len(chunk)
+    _say(f"{n_rows:,} rows: {arguments.output}")
+    return 0
+
+
+def _text_columns(arguments: Namespace, chunk: pd.DataFrame) -> list[str]:
+    """Return the text column, or the two of pairs; without a name the only one, or "text"."""
+    if arguments.text:
+        return [find_column(name, chunk.columns, arguments.file) for name in arguments.text]
+    names = [str(name) for name in chunk.columns]
+    named_text = [name for name in names if name.strip().lower() == "text"]
+    if len(names) == 1 or len(named_text) == 1:
+        return named_text or names
+    raise TableError(
+        f"{arguments.file} has {len(names)} columns, and none is named 'text'. Say which holds the "
+        f"texts with --text: {', '.join(map(repr, names[:20]))}."
+    )
+
+
+def _texts(chunk: pd.DataFrame, columns: Sequence[str], fill: str | None) -> list[Any]:
+    """Return texts or pairs as strings; `fill` stands for what is missing."""
+    cells = [
+        [fill if is_missing(cell) else str(cell) for cell in chunk[name].tolist()]
+        for name in columns
+    ]
+    return cells[0] if len(cells) == 1 else list(zip(*cells, strict=True))
+
+
+def _texts_and_labels(arguments: Namespace) -> tuple[list[Any], np.ndarray]:
+    """Read the whole file; rows without a text or a label are left out, and counted aloud."""
+    texts: list[Any] = []
+    labels: list[Any] = []
+    n_left_out = 0
+    for chunk in read_chunks(arguments.file, encoding=arguments.encoding):
+        columns = [find_column(name, chunk.columns, arguments.file) for name in arguments.text]
+        label = find_column(arguments.label, chunk.columns, arguments.file)
+        rows = zip(_texts(chunk, columns, None), chunk[label].tolist(), strict=True)
+        for text, value in rows:
+            halves = (text,) if len(columns) == 1 else text
+            if None in halves or is_missing(value) or value == "":
+                n_left_out += 1
+                continue
+            texts.append(text)
+            labels.append(value)
+    if not texts:
+        raise TableError(f"{arguments.file} has no row with both a text and a label.")
+    if n_left_out:
+        _say(f"{n_left_out:,} rows without a text or a label are left out")
+    # Cells of a workbook may be numbers here and words there.
+    kinds = Counter(map(type, labels))
+    return texts, np.array(labels if len(kinds) == 1 else list(map(str, labels)))
+
+
+def _save(comparison: Comparison, folder: str) -> None:
+    best = comparison.best_estimator_
+    if not isinstance(best, BertFineTuneClassifier):
+        _say(
+            f"not saved: “{comparison.best_name_}” is no fine-tuned model, and only these have a "
+            f"folder that is safe to load. The lines above make it again."
+        )
+        return
+    best.save_pretrained(folder)
+    _say(f"model: {folder}")
+
+
+def _named(values: np.ndarray, name: str) -> dict[str, Any]:
+    """Return one column, or one for each task."""
+    if values.ndim == 1:
+        return {name: values}
+    return {f"{name}_{number}": values[:, number] for number in range(values.shape[1])}
+
+
+def _by_task(probabilities: Any) -> list[np.ndarray]:
+    return probabilities if isinstance(probabilities, list) else [probabilities]
+
+
+def _one_or_all(values: Sequence[Any]) -> Any:
+    return values[0] if len(values) == 1 else list(values)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+@contextlib.contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Have warnings shown as lines; that of long texts for the first rows that have such only."""
+    said = set()
+
+    def show(message: Any, category: Any, *place: Any, **more: Any) -> None:
+        if category is LongTextWarning and category in said:
+            return
+        said.add(category)
+        once = "of the rows so far, " if category is LongTextWarning else ""
+        _say(f"warning: {once}{message}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", LongTextWarning)
+        warnings.showwarning = show
+        yield

@@ -1,0 +1,212 @@
+"""CSV, TSV, JSON lines, Parquet and Excel, as DataFrames of some rows each."""
+
+from __future__ import annotations
+
+import codecs
+import difflib
+import itertools
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sklearn_bert.errors import TableError, parameter_error
+from sklearn_bert.tables.encodings import find_encoding
+
+__all__ = ["find_column", "read_chunks"]
+
+_DELIMITERS = ",;\t|"
+_SHOWN = 20
+
+
+def read_chunks(
+    path: str | os.PathLike[str], *, rows: int = 4096, encoding: str | None = None
+) -> Iterator[pd.DataFrame]:
+    """Read a file of rows, some at a time.
+
+    Parameters
+    ----------
+    path : str or path
+        .csv, .tsv, .txt, .jsonl, .ndjson, .parquet or .xlsx. In text files with delimiters the
+        header tells which it is: comma, semicolon, tab or bar. Of a workbook the first sheet is
+        read.
+    rows : int, default=4096
+        At once.
+    encoding : str, default=None
+        Of text files; None finds it.
+
+    Yields
+    ------
+    DataFrame
+        Cells of text files with delimiters are strings, empty ones empty strings.
+
+    Raises
+    ------
+    TableError
+        If the file is not there, is of another kind, is broken, or has no rows.
+    """
+    path = Path(path)
+    kind = path.suffix.lower()
+    if kind not in _READERS:
+        raise TableError(
+            f"{path} is of a kind that can't be read. Accepted: {', '.join(_READERS)}."
+        )
+    if not path.is_file():
+        raise TableError(f"There is no file {path}. Check its name, and the folder you are in.")
+    _check_encoding(encoding)
+    found = False
+    try:
+        for chunk in _READERS[kind](path, rows, encoding):
+            found = found or len(chunk) > 0
+            yield chunk
+    except UnicodeError as error:
+        raise TableError(
+            f"{path} can't be decoded ({error}). Pass the encoding that it is in, such as "
+            f"--encoding gb18030, or none to have it found."
+        ) from error
+    if not found:
+        raise TableError(f"{path} has no rows below its header.")
+
+
+def find_column(name: str, columns: Iterable[Any], path: str | os.PathLike[str]) -> str:
+    """Return the column of that name, or raise with those of like name.
+
+    Raises
+    ------
+    TableError
+        If there is none.
+    """
+    names = [str(column) for column in columns]
+    if name in names:
+        return name
+    lower = {known.strip().lower(): known for known in names}
+    near = difflib.get_close_matches(name.strip().lower(), lower, n=3, cutoff=0.6)
+    meant = f" Did you mean {' or '.join(repr(lower[n]) for n in near)}?" if near else ""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    raise TableError(
+        f"{os.fspath(path)} has no column {name!r}.{meant} Its columns are: "
+        f"{', '.join(map(repr, names[:_SHOWN]))}{more}."
+    )
+
+
+def _check_encoding(encoding: str | None) -> None:
+    try:
+        codecs.lookup(encoding or "utf-8")
+    except LookupError as error:
+        raise parameter_error(
+            "encoding", encoding, "one that Python knows, such as utf-8, gb18030, big5 or cp1252"
+        ) from error
+
+
+def _delimited(path: Path, rows: int, encoding: str | None) -> Iterator[pd.DataFrame]:
+    encoding = encoding or find_encoding(path)
+    with path.open(encoding=encoding, newline="") as stream:
+        header = stream.readline()
+        if not header.strip():
+            raise TableError(f"{path} is empty, or its first line is. It has to name the columns.")
+        delimiter = max(_DELIMITERS, key=header.count)
+        stream.seek(0)
+        try:
+            reader = pd.read_csv(
+                stream,
+                sep=delimiter,
+                dtype=str,
+                keep_default_na=False,
+                index_col=False,
+                chunksize=rows,
+            )
+            while (chunk := _next_whole(reader)) is not None:
+                yield chunk
+        except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+            reason = str(error).removeprefix("Error tokenizing data. ").strip()
+            raise TableError(
+                f"{path} is broken: {reason}. Rows must have as many cells as the header, and "
+                f"texts with {delimiter!r} or line breaks in them must be in quotation marks."
+            ) from error
+
+
+def _next_whole(reader: Iterator[pd.DataFrame]) -> pd.DataFrame | None:
+    """Return the next rows, or raise where cells beyond the header would be lost."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        return next(reader, None)
+
+
+def _json_lines(path: Path, rows: int, encoding: str | None) -> Iterator[pd.DataFrame]:
+    with path.open(encoding=encoding or find_encoding(path)) as stream:
+        numbered = ((number, line) for number, line in enumerate(stream, 1) if line.strip())
+        while part := list(itertools.islice(numbered, rows)):
+            yield pd.DataFrame([_json_row(path, number, line) for number, line in part])
+
+
+def _json_row(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise TableError(f"{path}, line {number}: this is no JSON ({error}).") from error
+    if not isinstance(row, dict):
+        raise TableError(
+            f"{path}, line {number}: this is a {type(row).__name__}. Accepted: an object a line, "
+            f"with a value for each column."
+        )
+    return row
+
+
+def _parquet(path: Path, rows: int, encoding: str | None) -> Iterator[pd.DataFrame]:
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError as error:
+        raise _missing("pyarrow", path) from error
+    try:
+        with ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=rows):
+                yield batch.to_pandas()
+    except ArrowException as error:
+        raise TableError(f"{path} is no Parquet file that can be read ({error}).") from error
+
+
+def _excel(path: Path, rows: int, encoding: str | None) -> Iterator[pd.DataFrame]:
+    try:
+        from openpyxl import load_workbook
+    except ImportError as error:
+        raise _missing("openpyxl", path) from error
+    try:
+        book = load_workbook(path, read_only=True, data_only=True)
+    except Exception as error:
+        # Whatever a broken archive, or a broken file in it, makes its readers raise.
+        raise TableError(f"{path} is no workbook that can be read ({error}).") from error
+    try:
+        cells = book.worksheets[0].iter_rows(values_only=True)
+        header = [str(name) for name in next(cells, ()) if name is not None]
+        if not header:
+            raise TableError(f"{path}: the first row of the first sheet has to name the columns.")
+        width = len(header)
+        full = (row[:width] for row in cells if any(cell is not None for cell in row))
+        while part := list(itertools.islice(full, rows)):
+            padded = [(*row, *[None] * (width - len(row))) for row in part]
+            yield pd.DataFrame(padded, columns=header, dtype=object)
+    finally:
+        book.close()
+
+
+def _missing(package: str, path: Path) -> TableError:
+    return TableError(
+        f"To read {path} {package} is needed. Install it: pip install 'sklearn-bert[cli]'."
+    )
+
+
+_Reader = Callable[[Path, int, str | None], Iterator[pd.DataFrame]]
+_READERS: dict[str, _Reader] = {
+    ".csv": _delimited,
+    ".tsv": _delimited,
+    ".txt": _delimited,
+    ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
+    ".parquet": _parquet,
+    ".xlsx": _excel,
+}

@@ -1,0 +1,63 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sklearn_bert.errors import TableError
+from sklearn_bert.tables import read_chunks, writer
+
+FRAME = pd.DataFrame({"text": ['A "b", c', "two\nlines", "很好"], "value": [0.5, 1.25, -2.0]})
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "ndjson", "parquet"])
+def test_what_is_written_in_parts_is_read_as_one(kind, tmp_path):
+    path = tmp_path / f"out.{kind}"
+    with writer(path) as write:
+        write(FRAME.iloc[:2])
+        write(FRAME.iloc[2:])
+    found = pd.concat(list(read_chunks(path)), ignore_index=True).astype({"value": float})
+    pd.testing.assert_frame_equal(found.astype({"text": object}), FRAME.astype({"text": object}))
+    assert [child.name for child in tmp_path.iterdir()] == [path.name]
+
+
+def test_json_has_nulls_and_plain_numbers(tmp_path):
+    path = tmp_path / "out.jsonl"
+    with writer(path) as write:
+        write(pd.DataFrame({"a": [np.int64(1), 2], "b": ["x", None], "c": [np.nan, 1.5]}))
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert rows == [{"a": 1, "b": "x", "c": None}, {"a": 2, "b": None, "c": 1.5}]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_what_fails_leaves_the_file_that_was_there(kind, tmp_path):
+    path = tmp_path / f"out.{kind}"
+    path.write_text("before")
+
+    def fail():
+        with writer(path) as write:
+            write(FRAME)
+            raise RuntimeError("as told")
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert path.read_text() == "before"
+    assert [child.name for child in tmp_path.iterdir()] == [path.name]
+
+
+def test_parquet_has_one_type_a_column(tmp_path):
+    def write_both():
+        with writer(tmp_path / "out.parquet") as write:
+            write(pd.DataFrame({"a": [1]}))
+            write(pd.DataFrame({"a": ["x"]}))
+
+    with pytest.raises(TableError, match="one type a column"):
+        write_both()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("out.xlsx", "can't be written"), ("none/out.csv", "no folder")]
+)
+def test_where_nothing_can_be_written(name, message, tmp_path):
+    with pytest.raises(TableError, match=message), writer(tmp_path / name):
+        pass
