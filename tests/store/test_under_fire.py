@@ -201,14 +201,16 @@ def test_a_suspended_writer_is_waited_for_once(tmp_path, monkeypatch):
     child = Child(hold)
     child.hear(1)
     os.kill(child.pid, signal.SIGSTOP)
-    with pytest.warns(CacheWarning, match="can't be used: database is locked"):
+    try:
+        with pytest.warns(CacheWarning, match="can't be used: database is locked"):
+            store.put_many([b"b"], [b"value b"])
         store.put_many([b"b"], [b"value b"])
-    store.put_many([b"b"], [b"value b"])
-    assert store.get_many([b"a", b"b"]) == [b"value a", None]
-    waits = store._open().execute("PRAGMA busy_timeout").fetchone()
-    assert waits == (0,)
-    child.kill()
-    child.end()
+        assert store.get_many([b"a", b"b"]) == [b"value a", None]
+        waits = store._open().execute("PRAGMA busy_timeout").fetchone()
+        assert waits == (0,)
+    finally:
+        child.kill()
+        child.end()
     store.put_many([b"b"], [b"value b"])
     assert store.get_many([b"a", b"b"]) == [b"value a", b"value b"]
     store.close()
