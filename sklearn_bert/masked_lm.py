@@ -494,12 +494,11 @@ class BertMaskedLM(BaseEstimator):
         tags.input_tags.one_d_array = True
         tags.input_tags.two_d_array = False
         tags.target_tags.required = False
-        tags.non_deterministic = True
         return tags
 
 
 def _single_texts(name: str, X: Any) -> list[str]:
-    texts = check_texts(X)
+    texts = check_texts(X, name)
     singles = [text for text in texts if isinstance(text, str)]
     if len(singles) < len(texts):
         raise ValueError(
