@@ -314,6 +314,11 @@ FAILS_TRAINING = FAILS | {
     "no number at once": ({"callbacks": [Breaks(1)]}, {}, TrainingDivergedError),
     # One step an epoch, after which no weight is finite: there is nothing to go back to.
     "weights that overflow": ({"head_lr": 1e300, "batch_size": 99}, {}, TrainingDivergedError),
+    "weights that give no numbers": (
+        {"freeze": "none", "lr": 1e12, "batch_size": 99, "max_epochs": 1},
+        {},
+        TrainingDivergedError,
+    ),
     "ctrl-c": ({"callbacks": [Interrupts()]}, {}, KeyboardInterrupt),
     **{
         f"an error {moment}": ({"callbacks": [raises_at(moment, error)]}, {}, type(error))
