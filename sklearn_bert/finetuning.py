@@ -28,7 +28,13 @@ from sklearn_bert.encoder.pooling import POOLINGS
 from sklearn_bert.encoder.randomness import own_randomness
 from sklearn_bert.encoder.sources import EMBEDDED_MODEL
 from sklearn_bert.errors import parameter_error
-from sklearn_bert.fitting import net_settings, resolved_lr, run_training, warn_cut
+from sklearn_bert.fitting import (
+    net_settings,
+    ready_to_predict,
+    resolved_lr,
+    run_training,
+    warn_cut,
+)
 from sklearn_bert.persistence import EncoderReference
 from sklearn_bert.pretrained import PretrainedMixin, Saved, SentenceModel
 from sklearn_bert.samples import Samples, Targets
@@ -386,10 +392,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         module = FineTuneModule(head, poolings)
         module.attach(encoder.checkpoint, freezing)
         settings = net_settings(self, checkpoint, [], fitted["lr_"], self.head_lr, seed=0)
-        net: Any = self._net(module, targets, **settings)
-        net.initialize()
-        net.module_.eval()
-        net.release()
+        net = ready_to_predict(self._net(module, targets, **settings))
         kept = {name: fitted[name] for name in _SAVED}
         kept |= {"reference_": reference, "freezing_": freezing}
         kept |= {**_of_encoder(encoder, freezing), **targets.fitted}

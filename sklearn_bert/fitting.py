@@ -14,6 +14,7 @@ from sklearn_bert.validation import is_word
 
 __all__ = [
     "net_settings",
+    "ready_to_predict",
     "resolved_lr",
     "run_training",
     "warn_cut",
@@ -72,6 +73,14 @@ def net_settings(
         "callbacks__print_log": None,
         "verbose": 0,
     }
+
+
+def ready_to_predict(net: Any) -> Any:
+    """Return a net whose module was trained before, as it is after a training."""
+    net.initialize()
+    net.module_.eval()
+    net.release()
+    return net
 
 
 def run_training(

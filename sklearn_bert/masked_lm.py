@@ -22,11 +22,13 @@ from sklearn_bert.encoder.sources import EMBEDDED_MODEL
 from sklearn_bert.errors import parameter_error
 from sklearn_bert.fitting import (
     net_settings,
+    ready_to_predict,
     resolved_lr,
     run_training,
 )
 from sklearn_bert.mask_filling import fill_masks
 from sklearn_bert.persistence import EncoderReference
+from sklearn_bert.pretrained import PretrainedMixin, Saved
 from sklearn_bert.training.callbacks import BestWeights, EpochHistory, Progress
 from sklearn_bert.training.losses import CrossEntropy
 from sklearn_bert.training.masked_module import MaskedLMModule
@@ -41,13 +43,17 @@ __all__ = ["BertMaskedLM"]
 _SHORTEST_CHUNK = 8
 # What head_lr="auto" means for a head that starts from nothing.
 _NEW_HEAD_LR = 1e-3
+# Fitted attributes that the model does not tell.
+_SAVED = ("has_pretrained_head_", "lr_", "head_lr_", "n_trainable_parameters_", "history_")
 
 
-class BertMaskedLM(BaseEstimator):
+class BertMaskedLM(PretrainedMixin, BaseEstimator):
     """Continues the pretraining of an encoder on unlabelled texts: it predicts masked tokens.
 
     Texts of the kind that will be classified later teach the encoder their words and their style.
-    `save_pretrained` writes a folder that is ``model=`` of every other estimator.
+    `save_pretrained` writes a folder that is ``model=`` of every other estimator, and that
+    transformers' ``AutoModelForMaskedLM`` reads with the head. A pooler, which no masked token
+    trains, is left out.
 
     Parameters
     ----------
@@ -259,9 +265,7 @@ class BertMaskedLM(BaseEstimator):
         texts = _single_texts("X", X)
         held_out = None if X_val is None else _single_texts("X_val", X_val)
         self._check_parameters()
-        reference = EncoderReference(
-            self.model, self.revision, None, self.device, self.precision, None
-        )
+        reference = self._reference()
         checkpoint = reference.encoder(int(self.verbose)).checkpoint
         freezing = self._freezing(checkpoint)
         seed = seed_from(self.random_state)
@@ -274,16 +278,11 @@ class BertMaskedLM(BaseEstimator):
             lr = resolved_lr(self.lr, checkpoint.hidden_size)
             new_head_lr = lr if module.has_pretrained_head else _NEW_HEAD_LR
             fitted = {
-                "reference_": reference.known(),
-                "freezing_": freezing,
+                **_of_model(reference.known(), freezing),
                 "has_pretrained_head_": module.has_pretrained_head,
-                "mask_token_": checkpoint.tokenizer.mask_token,
-                "depth_": freezing.depth,
                 "lr_": lr,
                 "head_lr_": new_head_lr if self.head_lr == "auto" else float(self.head_lr),
                 "n_trainable_parameters_": sum(p.numel() for p in module.trained_parameters()),
-                "device_": str(checkpoint.device),
-                "precision_": checkpoint.precision,
             }
             self._train(module, checkpoint, train, validation, seed, fitted)
         return self
@@ -324,9 +323,10 @@ class BertMaskedLM(BaseEstimator):
         Returns
         -------
         float
-            From 1 up.
+            From 1 up; infinite where training went so wrong that no number is as high.
         """
-        return float(np.exp(-self.score(X)))
+        with np.errstate(over="ignore"):
+            return float(np.exp(-self.score(X)))
 
     def fill_mask(self, X: Any, *, top_k: int = 5) -> list[list[Any]]:
         """Say what most probably stands behind the masks in texts.
@@ -355,27 +355,8 @@ class BertMaskedLM(BaseEstimator):
         check_integer("top_k", top_k, minimum=1, accepted="an integer of at least 1")
         return fill_masks(texts, int(top_k), self.net_, self._checkpoint())
 
-    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
-        """Save encoder, head and tokenizer as safetensors and JSON.
-
-        The folder is ``model=`` of the other estimators, and what transformers' ``AutoModel`` and
-        ``AutoModelForMaskedLM`` read. A pooler, which no masked token trains, is left out.
-
-        Parameters
-        ----------
-        folder : str or path
-            Made if need be; what it has under the same names is replaced.
-
-        Raises
-        ------
-        ValueError
-            If there is a file in its place.
-        """
-        check_is_fitted(self, "net_")
-        path = Path(folder).expanduser()
-        if path.exists() and not path.is_dir():
-            raise parameter_error("folder", str(folder), "a folder", "There is a file of its name.")
-        save_language_model(self._checkpoint(), self.net_.module_.trained(), path)
+    def _reference(self) -> EncoderReference:
+        return EncoderReference(self.model, self.revision, None, self.device, self.precision, None)
 
     def _check_parameters(self) -> None:
         check_tuning_parameters(self, least_epochs=0, auto=("lr", "head_lr"))
@@ -468,17 +449,31 @@ class BertMaskedLM(BaseEstimator):
         history = EpochHistory(validation)
         best = BestWeights(history, self.n_iter_no_change if self.early_stopping else None)
         callbacks = [history, best, Progress(history, show=bool(self.verbose))]
+        net = self._net(module, checkpoint, callbacks, fitted, seed)
+        run_training(
+            net,
+            train,
+            validation,
+            callbacks,
+            restores=self.early_stopping,
+            keep=lambda: self._set_fitted(fitted | {"history_": history.rows, "net_": net}),
+        )
+
+    def _net(
+        self,
+        module: MaskedLMModule,
+        checkpoint: Checkpoint,
+        callbacks: Sequence[Any],
+        fitted: dict[str, Any],
+        seed: int,
+    ) -> MaskedLMNet:
         rates = fitted["lr_"], fitted["head_lr_"]
         settings = net_settings(self, checkpoint, callbacks, *rates, seed)
-        net = MaskedLMNet(module, criterion=CrossEntropy, **settings)
+        return MaskedLMNet(module, criterion=CrossEntropy, **settings)
 
-        def keep() -> None:
-            for name, value in fitted.items():
-                setattr(self, name, value)
-            self.history_ = history.rows
-            self.net_ = net
-
-        run_training(net, train, validation, callbacks, restores=self.early_stopping, keep=keep)
+    def _set_fitted(self, fitted: dict[str, Any]) -> None:
+        for name, value in fitted.items():
+            setattr(self, name, value)
 
     def _checkpoint(self) -> Checkpoint:
         """Return the checkpoint, with the module attached to it, as it is not after a pickle."""
@@ -487,6 +482,37 @@ class BertMaskedLM(BaseEstimator):
             self.net_.module_.attach(checkpoint, self.freezing_)
         return checkpoint
 
+    def _saved_checkpoint(self) -> Checkpoint:
+        check_is_fitted(self, "net_")
+        return self._checkpoint()
+
+    def _to_saved(self) -> Saved:
+        fitted = {name: getattr(self, name) for name in _SAVED}
+        fitted["trainable"] = sorted(self.freezing_.trainable)
+        return Saved(fitted, trained=self.net_.module_.trained())
+
+    def _export(self, checkpoint: Checkpoint, saved: Saved, folder: Path) -> None:
+        """Write the head with the encoder, where transformers has it too."""
+        save_language_model(checkpoint, saved.trained, folder)
+
+    def _from_saved(self, saved: Saved) -> None:
+        self._check_parameters()
+        reference = self._reference().known()
+        checkpoint = reference.encoder().checkpoint
+        freezing = Freezing.of(
+            saved.fitted["trainable"],
+            checkpoint.parameter_places,
+            checkpoint.n_layers,
+            checkpoint.lower.shares_layers,
+        )
+        module = MaskedLMModule()
+        module.attach(checkpoint, freezing)
+        if not module.has_pretrained_head:
+            raise ValueError("the head is missing")
+        kept = {name: saved.fitted[name] for name in _SAVED}
+        net = ready_to_predict(self._net(module, checkpoint, [], kept, seed=0))
+        self._set_fitted({**_of_model(reference, freezing), **kept, "net_": net})
+
     def __sklearn_tags__(self) -> Any:
         """Describe the input: one column of strings, and no target."""
         tags = super().__sklearn_tags__()
@@ -494,12 +520,24 @@ class BertMaskedLM(BaseEstimator):
         tags.input_tags.one_d_array = True
         tags.input_tags.two_d_array = False
         tags.target_tags.required = False
-        tags.non_deterministic = True
         return tags
 
 
+def _of_model(reference: EncoderReference, freezing: Freezing) -> dict[str, Any]:
+    """Return the fitted attributes that model and freezing tell."""
+    checkpoint = reference.encoder().checkpoint
+    return {
+        "reference_": reference,
+        "freezing_": freezing,
+        "mask_token_": checkpoint.tokenizer.mask_token,
+        "depth_": freezing.depth,
+        "device_": str(checkpoint.device),
+        "precision_": checkpoint.precision,
+    }
+
+
 def _single_texts(name: str, X: Any) -> list[str]:
-    texts = check_texts(X)
+    texts = check_texts(X, name)
     singles = [text for text in texts if isinstance(text, str)]
     if len(singles) < len(texts):
         raise ValueError(

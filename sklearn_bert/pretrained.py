@@ -34,7 +34,14 @@ _HEAD_FILE = "head.safetensors"
 # Goes up when an earlier release could no longer read the folder.
 _FORMAT = 1
 # The places that the parameters name are those of one machine.
-_OF_THE_MACHINE = {"model", "revision", "device", "callbacks"}
+_OF_THE_MACHINE = {"model", "revision", "device"}
+# Nor is code of the user's written; what is said of it.
+_CODE = {
+    "callbacks": "callbacks are not saved: they can hold anything. Set them again if you fit "
+    "again.",
+    "word_segmenter": "word_segmenter is not saved: it is a function. Set it again before you fit "
+    "or measure again; until then words are those of the tokenizer.",
+}
 # What comes of reading what save_pretrained did not write.
 _NOT_AS_WRITTEN = (
     ArithmeticError,
@@ -59,7 +66,7 @@ class Saved:
     head : dict of str to Tensor
         Weights on top of the encoder.
     trained : dict of str to Tensor
-        Weights of the encoder that are its own; when reading they are in the encoder already.
+        Weights of the model that are its own; when reading they are in the model already.
     """
 
     fitted: dict[str, Any] = field(default_factory=dict)
@@ -97,12 +104,14 @@ class PretrainedMixin:
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If the folder is the one that the estimator's own model is read from.
+            If the folder is the one that the estimator's own model is read from, or a file.
         TypeError
             If labels are of a type that JSON has no form for.
         """
         checkpoint = self._saved_checkpoint()
-        target = Path(folder)
+        target = Path(folder).expanduser()
+        if target.exists() and not target.is_dir():
+            raise parameter_error("folder", str(folder), "a folder", "There is a file of its name.")
         saved = self._to_saved()
         if saved.trained and target.is_dir() and target.samefile(checkpoint.folder):
             raise parameter_error(
@@ -118,7 +127,7 @@ class PretrainedMixin:
         target.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target, prefix=".saving-") as name:
             new = Path(name)
-            checkpoint.export(new, saved.trained)
+            self._export(checkpoint, saved, new)
             _write_sentence_modules(new, self._sentence_model(checkpoint))
             if saved.head:
                 save_file(saved.head, new / _HEAD_FILE)
@@ -178,16 +187,13 @@ class PretrainedMixin:
     def _portable_params(self) -> dict[str, Any]:
         """Return the parameters that mean the same on another machine, as JSON."""
         params: dict[str, Any] = self.get_params(deep=False)  # type: ignore[attr-defined]
-        if params.get("callbacks"):
-            warnings.warn(
-                "callbacks are not saved: they can hold anything. Set them again if you fit again.",
-                UserWarning,
-                stacklevel=3,
-            )
+        for name, said in _CODE.items():
+            if params.get(name):
+                warnings.warn(said, UserWarning, stacklevel=3)
         found = {}
         for name, value in params.items():
             on_disk = name == "cache" and value not in ("memory", None)
-            if name in _OF_THE_MACHINE or on_disk:
+            if name in _OF_THE_MACHINE or name in _CODE or on_disk:
                 continue
             try:
                 found[name] = to_json(value)
@@ -205,9 +211,13 @@ class PretrainedMixin:
     def _saved_checkpoint(self) -> Checkpoint:
         """Return the checkpoint below, or raise if the estimator is not fitted."""
 
-    @abstractmethod
+    def _export(self, checkpoint: Checkpoint, saved: Saved, folder: Path) -> None:
+        """Write weights, config and tokenizer into a folder, as transformers reads them."""
+        checkpoint.export(folder, saved.trained)
+
     def _sentence_model(self, checkpoint: Checkpoint) -> SentenceModel | None:
         """Return how texts become vectors, or None if sentence-transformers has no words for it."""
+        return None
 
     def _to_saved(self) -> Saved:
         """Return what there is to save."""

@@ -27,13 +27,29 @@ from huggingface_hub import constants
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from sklearn.utils import get_tags
 
 import sklearn_bert
-from sklearn_bert import BertFeaturizer, BertFineTuneClassifier, BertFineTuneRegressor
+from sklearn_bert import (
+    BertFeaturizer,
+    BertFineTuneClassifier,
+    BertFineTuneRegressor,
+    BertMaskedLM,
+)
 from sklearn_bert.errors import ModelNotFoundError, TrainingDivergedError
+from tests.text_adapters import SINGLE_TEXTS
 
-ESTIMATORS = [BertFeaturizer, BertFineTuneClassifier, BertFineTuneRegressor]
-METHODS = ["transform", "predict", "predict_proba", "decision_function", "score"]
+_TRAINING = {"freeze": "all", "max_epochs": 1, "random_state": 0}
+# A new estimator joins by a line: what makes a fit quick.
+ESTIMATORS = {
+    BertFeaturizer: {},
+    BertFineTuneClassifier: _TRAINING,
+    BertFineTuneRegressor: _TRAINING,
+    BertMaskedLM: _TRAINING | {"chunk_length": 24},
+}
+# What is said of each text.
+OF_EACH = ["transform", "predict", "predict_proba", "decision_function"]
+METHODS = [*OF_EACH, "score", "perplexity", "fill_mask"]
 TEXTS = ["the film is good", "bad", "a dull story", ""]
 Y = [0, 1, 1, 0]
 CHECKS = [Path(module.__file__).parent for module in (sklearn_bert, sklearn, np)]
@@ -70,16 +86,16 @@ def make(saved_model):
 
     def made(estimator, **parameters):
         settings = {"model": saved_model("bert"), "precision": "float32", "device": "cpu"}
-        if estimator is not BertFeaturizer:
-            settings |= {"freeze": "all", "max_epochs": 1, "random_state": 0}
-        return estimator(**(settings | parameters))
+        return estimator(**(settings | ESTIMATORS[estimator] | parameters))
 
     return made
 
 
 @pytest.fixture(scope="module")
 def fitted(make):
-    return [make(estimator).fit(TEXTS, Y) for estimator in ESTIMATORS]
+    whole_words = {"whole_word_masking": True, "word_segmenter": str.split}
+    every = [make(estimator) for estimator in ESTIMATORS]
+    return [estimator.fit(TEXTS, Y) for estimator in [*every, make(BertMaskedLM, **whole_words)]]
 
 
 @contextlib.contextmanager
@@ -120,11 +136,25 @@ def answers(estimators, X):
     """Return what each method of each estimator says of texts."""
     with no_hang():
         return [
-            getattr(estimator, method)(X)
+            scored(estimator, X) if method == "score" else getattr(estimator, method)(X)
             for estimator in estimators
-            for method in METHODS[:-1]
-            if hasattr(estimator, method)
+            for method in methods_of_texts(estimator)
         ]
+
+
+def methods_of_texts(estimator):
+    """Return the names of the methods that answer any texts, without labels."""
+    of_all = [] if get_tags(estimator).target_tags.required else ["score"]
+    return [name for name in OF_EACH + of_all if hasattr(estimator, name)]
+
+
+def scored(estimator, X):
+    """Return the score for each text; 0, which none is, if it is refused as there is no word."""
+    found = []
+    error = refusal(lambda: found.append(estimator.score(X)), "X")
+    if error is not None:
+        assert "has no token that could be masked" in str(error)
+    return np.full(len(X), *(found or [0.0]))
 
 
 def assert_answers(estimators, X, texts):
@@ -134,7 +164,7 @@ def assert_answers(estimators, X, texts):
     for found, of_list in zip(answers(estimators, X), expected, strict=True):
         assert len(found) == len(texts)
         assert np.isfinite(found).all()
-        np.testing.assert_allclose(found, of_list, atol=1e-5)
+        np.testing.assert_allclose(found, of_list, rtol=1e-5, atol=1e-5)
 
 
 class Loud(str):
@@ -271,7 +301,8 @@ def test_any_text_in_any_container_is_answered_as_in_a_list(n, fitted):
 @examples(150, 2_000)
 def test_any_pair_in_any_container_is_answered_as_in_a_list(n, make):
     pairs = [(text, text) for text in TEXTS]
-    fitted = [make(estimator).fit(pairs, Y) for estimator in ESTIMATORS]
+    taking_pairs = [estimator for estimator in ESTIMATORS if estimator not in SINGLE_TEXTS]
+    fitted = [make(estimator).fit(pairs, Y) for estimator in taking_pairs]
 
     @settings(FIXED, max_examples=n)
     @given(
@@ -401,10 +432,11 @@ def test_what_holds_no_texts_is_refused_by_every_method(kind, make, fitted):
             more = (Y,) if method == "score" else ()
             call = getattr(estimator, method)
             assert_refused(lambda call=call, more=more: call(NO_TEXTS[kind](), *more), "X")
-    validated = make(BertFineTuneClassifier)
-    X_val = NO_TEXTS[kind]()
-    if X_val is not None:
-        assert_refused(lambda: validated.fit(TEXTS, Y, X_val=X_val, y_val=Y), "X_val")
+    validated = [(BertFineTuneClassifier, {"y_val": Y}), (BertMaskedLM, {})]
+    for estimator, y_val in validated if NO_TEXTS[kind]() is not None else ():
+        call = make(estimator).fit
+        more = {"X_val": NO_TEXTS[kind](), **y_val}
+        assert_refused(lambda call=call, more=more: call(TEXTS, Y, **more), "X_val")
 
 
 no_text = st.one_of(
@@ -441,9 +473,9 @@ def test_an_item_that_is_no_text_is_named_by_its_position(n, fitted):
     def check(texts, wrong, name, data):
         position = data.draw(st.integers(0, len(texts)))
         X = containers[name]([*texts[:position], wrong, *texts[position:]])
-        for estimator in fitted[:2]:
-            method = estimator.transform if hasattr(estimator, "transform") else estimator.predict
-            error = refusal(lambda method=method: method(X), "X")
+        for estimator in fitted:
+            call = getattr(estimator, methods_of_texts(estimator)[0])
+            error = refusal(lambda call=call: call(X), "X")
             assert re.search(rf"position\(s\) {position}\b", str(error))
 
     check()

@@ -1,8 +1,10 @@
 """Continued pretraining as users meet it: learning, measuring, filling masks, saving, bad input."""
 
 import copy
+import json
 import pickle
 import random
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -16,7 +18,7 @@ from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer, pipelin
 
 from sklearn_bert import BertFeaturizer, BertFineTuneClassifier, BertMaskedLM
 from sklearn_bert.datasets import load_sample_reviews
-from sklearn_bert.encoder.checkpoint import load_checkpoint
+from sklearn_bert.encoder.checkpoint import content_fingerprint, load_checkpoint
 from sklearn_bert.errors import LongTextWarning, ModelLoadError, TrainingDivergedError
 from tests.models import FAMILIES, MAX_LENGTH, N_LAYERS, save
 
@@ -99,6 +101,12 @@ def test_perplexity_has_fixed_masks(make):
     assert {other.perplexity(X) for other in others} == {masked_lm.perplexity(X)}
     assert masked_lm.perplexity(X[:7]) != masked_lm.perplexity(X)
     assert make(batch_size=1).fit(X).net_.batch_size == 1
+
+
+def test_perplexity_is_infinite_where_no_number_is_as_high(make):
+    masked_lm = make(head_lr=1e6, batch_size=99).fit(X)
+    assert np.isfinite(masked_lm.score(X))
+    assert masked_lm.perplexity(X) == np.inf
 
 
 def test_perplexity_does_not_depend_on_the_batch_size(make):
@@ -260,6 +268,11 @@ def test_saved_folders_are_read_by_all(family, freeze, make, tmp_path):
     encoder = dict(masked_lm.net_.module_.model.base_model.named_parameters())
     for name, parameter in alone.named_parameters():
         assert "pooler" in name or torch.equal(parameter, encoder[name]), name
+    loaded = BertMaskedLM.from_pretrained(folder)
+    assert loaded.perplexity(X) == pytest.approx(expected, rel=1e-5)
+    texts = [f"the film is {loaded.mask_token_}"]
+    filled = zip(loaded.fill_mask(texts)[0], masked_lm.fill_mask(texts)[0], strict=True)
+    assert all(one == (other[0], pytest.approx(other[1])) for one, other in filled)
     again = make(family, max_epochs=0, model=folder).fit(X)
     assert again.has_pretrained_head_
     assert again.perplexity(X) == pytest.approx(expected, rel=1e-5)
@@ -287,18 +300,50 @@ def test_saved_folders_hold_the_head_and_nothing_of_ours(make, tmp_path):
         masked_lm.save_pretrained(tmp_path / "file")
 
 
-def test_an_own_folder_can_be_written_over(make, tmp_path):
-    """What was fitted from a folder still needs it, and says so when it has changed."""
+def test_an_own_folder_is_not_written_over(make, tmp_path):
+    """What was fitted from a folder still needs it."""
     make(max_epochs=1).fit(X).save_pretrained(tmp_path)
-    second = make(max_epochs=1, model=tmp_path).fit(X)
+    second = make(max_epochs=1, model=tmp_path, freeze="all").fit(X)
     expected = second.perplexity(X)
-    stored = pickle.dumps(second)
-    second.save_pretrained(tmp_path)
-    assert second.perplexity(X) == expected
-    fresh = make(max_epochs=0, model=tmp_path).fit(X)
-    assert fresh.perplexity(X) == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(ValueError, match=r"folder=.* can't be used. Accepted: another one"):
+        second.save_pretrained(tmp_path)
+    assert pickle.loads(pickle.dumps(second)).perplexity(X) == expected
+    make(max_epochs=1).fit(HELD_OUT).save_pretrained(tmp_path)
     with pytest.raises(ModelLoadError, match="not those that this estimator was fitted with"):
-        pickle.loads(stored).perplexity(X)
+        pickle.loads(pickle.dumps(second)).perplexity(X)
+
+
+def test_a_segmenter_is_not_saved_and_that_is_said(make, tmp_path):
+    words = {"whole_word_masking": True, "word_segmenter": in_twos, "mlm_probability": 0.5}
+    masked_lm = make(max_epochs=0, **words).fit(X)
+    with pytest.warns(UserWarning, match="word_segmenter is not saved"):
+        masked_lm.save_pretrained(tmp_path)
+    loaded = BertMaskedLM.from_pretrained(tmp_path)
+    assert loaded.word_segmenter is None
+    assert loaded.perplexity(X) != masked_lm.perplexity(X)
+    loaded.set_params(word_segmenter=in_twos)
+    assert loaded.perplexity(X) == pytest.approx(masked_lm.perplexity(X), rel=1e-6)
+
+
+def test_training_goes_on_from_what_was_loaded(make, tmp_path):
+    masked_lm = make(freeze=-1).fit(X)
+    masked_lm.save_pretrained(tmp_path)
+    loaded = BertMaskedLM.from_pretrained(tmp_path).set_params(device="cpu")
+    found, expected = (m.set_params(warm_start=True).fit(X) for m in (loaded, masked_lm))
+    assert found.perplexity(X) == pytest.approx(expected.perplexity(X), rel=1e-5)
+
+
+def test_a_folder_without_the_head_is_refused(make, tmp_path):
+    masked_lm = make().fit(X)
+    masked_lm.save_pretrained(tmp_path / "whole")
+    # As somebody could write it by hand: the state vouches for the encoder alone.
+    shutil.copytree(tmp_path / "whole", tmp_path / "part")
+    AutoModel.from_pretrained(tmp_path / "whole").save_pretrained(tmp_path / "part")
+    state = json.loads((tmp_path / "whole" / "sklearn_bert.json").read_text())
+    state["digests"] = {"encoder": content_fingerprint(tmp_path / "part")}
+    (tmp_path / "part" / "sklearn_bert.json").write_text(json.dumps(state))
+    with pytest.raises(ModelLoadError, match="the head is missing"):
+        BertMaskedLM.from_pretrained(tmp_path / "part")
 
 
 def test_learning_rates_of_new_heads_and_of_those_that_came(make, tmp_path):

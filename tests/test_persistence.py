@@ -15,7 +15,12 @@ from sklearn.pipeline import make_pipeline
 from tokenizers import normalizers
 from transformers import AutoModel, AutoTokenizer
 
-from sklearn_bert import BertFeaturizer, BertFineTuneClassifier, BertFineTuneRegressor
+from sklearn_bert import (
+    BertFeaturizer,
+    BertFineTuneClassifier,
+    BertFineTuneRegressor,
+    BertMaskedLM,
+)
 from sklearn_bert.encoder import work
 from sklearn_bert.encoder.frozen import Kind
 from sklearn_bert.errors import ModelLoadError, ModelNotFoundError
@@ -215,36 +220,43 @@ def small_estimators(model):
         make_pipeline(
             BertFeaturizer(model, device="cpu", precision="float32"), LogisticRegression()
         ),
+        BertMaskedLM(model, freeze=-1, chunk_length=16, **settings),
     ]
+
+
+def answer(estimator):
+    """Return what a fitted estimator says of the texts."""
+    method = estimator.predict if hasattr(estimator, "predict") else estimator.perplexity
+    return method(TEXTS)
 
 
 def test_estimators_predict_the_same_in_another_process(saved_model, tmp_path, run_python):
     for number, estimator in enumerate(small_estimators(saved_model())):
-        expected = estimator.fit(TEXTS, [0, 1] * 5).predict(TEXTS)
+        expected = answer(estimator.fit(TEXTS, [0, 1] * 5))
         np.save(tmp_path / f"{number}.npy", expected)
         for way, (dump, load) in WAYS.items():
             data = dump(estimator)
-            np.testing.assert_allclose(load(data).predict(TEXTS), expected, rtol=1e-5)
+            np.testing.assert_allclose(answer(load(data)), expected, rtol=1e-5)
             (tmp_path / f"{number}.{way}").write_bytes(data)
     script = """
 import sys
 from pathlib import Path
 import numpy as np
-from tests.test_persistence import TEXTS, WAYS
+from tests.test_persistence import WAYS, answer
 folder = Path(sys.argv[1])
 for expected in folder.glob("*.npy"):
     for way, (_, load) in WAYS.items():
         estimator = load(expected.with_suffix("." + way).read_bytes())
-        np.testing.assert_allclose(estimator.predict(TEXTS), np.load(expected), rtol=1e-5)
+        np.testing.assert_allclose(answer(estimator), np.load(expected), rtol=1e-5)
         print(way, type(estimator).__name__)
 """
-    assert len(run_python(script, tmp_path).stdout.split("\n")) == 3 * len(WAYS) + 1
+    assert len(run_python(script, tmp_path).stdout.split("\n")) == 4 * len(WAYS) + 1
 
 
 def test_a_pickle_has_no_tensor_that_is_tied_to_a_device(saved_model, monkeypatch):
     """As if all tensors were on a GPU: torch then writes where, and refuses to load elsewhere."""
     estimators = [estimator.fit(TEXTS, [0, 1] * 5) for estimator in small_estimators(saved_model())]
-    expected = [estimator.predict(TEXTS) for estimator in estimators]
+    expected = [answer(estimator) for estimator in estimators]
     with monkeypatch.context() as patched:
         patched.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
         dumped = [pickle.dumps(estimator) for estimator in estimators]
@@ -253,7 +265,7 @@ def test_a_pickle_has_no_tensor_that_is_tied_to_a_device(saved_model, monkeypatc
         with pytest.raises(RuntimeError, match="CUDA"):
             pickle.loads(tensor)
     for data, of_first in zip(dumped, expected, strict=True):
-        np.testing.assert_allclose(pickle.loads(data).predict(TEXTS), of_first, rtol=1e-5)
+        np.testing.assert_allclose(answer(pickle.loads(data)), of_first, rtol=1e-5)
 
 
 def test_weights_that_are_gone_are_named_with_the_remedy(folder):

@@ -13,7 +13,13 @@ from sentence_transformers import SentenceTransformer
 from sklearn.exceptions import NotFittedError
 from transformers import AutoModel, AutoTokenizer
 
-from sklearn_bert import BertFeaturizer, BertFineTuneClassifier, BertFineTuneRegressor
+import sklearn_bert
+from sklearn_bert import (
+    BertFeaturizer,
+    BertFineTuneClassifier,
+    BertFineTuneRegressor,
+    BertMaskedLM,
+)
 from sklearn_bert.encoder import work
 from sklearn_bert.errors import ModelLoadError, ModelNotFoundError
 from tests.models import FAMILIES, PAIRS, TEXTS, Reference
@@ -42,6 +48,8 @@ CASES = {
     ),
     "regressor": (BertFineTuneRegressor, {"freeze": -1}, np.linspace(-3, 40, 10)),
     "outputs": (BertFineTuneRegressor, {"freeze": "all"}, np.linspace(0, 1, 20).reshape(10, 2)),
+    "language": (BertMaskedLM, {"freeze": -1, "chunk_length": 16}, None),
+    "language, head": (BertMaskedLM, {"freeze": "all", "chunk_length": 16}, None),
 }
 
 
@@ -61,7 +69,7 @@ def fitted(saved_model):
 
 def outputs(estimator, texts):
     """Return all that an estimator says about texts."""
-    methods = ("transform", "predict", "predict_proba", "decision_function")
+    methods = ("transform", "predict", "predict_proba", "decision_function", "perplexity")
     return [
         np.asarray(part)
         for method in methods
@@ -356,7 +364,6 @@ class TestRefused:
 @pytest.mark.parametrize("folder", sorted(SAVED.glob("*/*")), ids=lambda f: "-".join(f.parts[-2:]))
 def test_folders_of_earlier_releases_go_on_loading(folder):
     expected = json.loads((folder / "expected.json").read_text())
-    make = {c.__name__: c for c in (BertFeaturizer, BertFineTuneClassifier, BertFineTuneRegressor)}
-    loaded = make[expected["estimator"]].from_pretrained(folder)
+    loaded = getattr(sklearn_bert, expected["estimator"]).from_pretrained(folder)
     for found, written in zip(outputs(loaded, expected["texts"]), expected["outputs"], strict=True):
         assert_same(found, np.array(written, dtype=found.dtype), atol=1e-4)

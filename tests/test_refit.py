@@ -13,10 +13,16 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.utils import get_tags
 from skorch.callbacks import Callback
 
 import sklearn_bert
-from sklearn_bert import BertFeaturizer, BertFineTuneClassifier, BertFineTuneRegressor
+from sklearn_bert import (
+    BertFeaturizer,
+    BertFineTuneClassifier,
+    BertFineTuneRegressor,
+    BertMaskedLM,
+)
 from sklearn_bert.errors import ModelNotFoundError, TrainingDivergedError
 from tests.models import HIDDEN
 from tests.sameness import differences, fitted_state, snapshot
@@ -30,10 +36,11 @@ QUICK = {"precision": "float32", "device": "cpu", "max_epochs": 2, "batch_size":
 
 
 class Freezes(Callback):
-    """A callback of the user's that makes a difference: it fixes the head's bias."""
+    """A callback of the user's that makes a difference: it fixes the last of the head's weights."""
 
     def on_batch_begin(self, net, **kwargs):
-        net.module_.head[-1].bias.data.fill_(0.25)
+        *_, last = net.module_.head.parameters()
+        last.data.fill_(0.25)
 
 
 class Case:
@@ -98,11 +105,20 @@ CLASSIFIER = TUNING | {
     "class_weight": Case({0: 3.0, 1: 1.0}),
     "label_smoothing": Case(0.2),
 }
+OF_WORDS = {
+    "chunk_length": Case(12),
+    "mlm_probability": Case(0.5),
+    "whole_word_masking": Case(True, mlm_probability=0.5),
+    "word_segmenter": Case(lambda place: str.split, whole_word_masking=True, mlm_probability=0.5),
+}
+MASKED = {name: TUNING[name] for name in TUNING if name in BertMaskedLM().get_params()} | OF_WORDS
 ESTIMATORS = {
     BertFeaturizer: ({"precision": "float32", "device": "cpu"}, FEATURIZER),
     BertFineTuneClassifier: (QUICK | {"random_state": 0}, CLASSIFIER),
     BertFineTuneRegressor: (QUICK | {"random_state": 0}, TUNING),
+    BertMaskedLM: (QUICK | {"random_state": 0, "chunk_length": 8}, MASKED),
 }
+TRAINED = [estimator for estimator in ESTIMATORS if "max_epochs" in estimator().get_params()]
 EVERY = [(estimator, name) for estimator in ESTIMATORS for name in estimator().get_params()]
 # What can't change a result: how, where and how talkatively it is computed.
 NO_RESULT = {"device", "cache", "revision", "verbose", "batch_tokens", "gradient_checkpointing"}
@@ -144,7 +160,7 @@ def _long_texts_are_cut():
 def outputs(estimator, X):
     """Return all that an estimator says of texts, by method, and nothing that was kept."""
     sklearn_bert.cache.clear()
-    methods = ("transform", "predict", "predict_proba", "decision_function")
+    methods = ("transform", "predict", "predict_proba", "decision_function", "perplexity")
     return {name: getattr(estimator, name)(X) for name in methods if hasattr(estimator, name)}
 
 
@@ -181,12 +197,12 @@ def test_set_params_and_fit_equal_a_new_estimators_fit(estimator, name, make, pl
 
 
 def test_warm_start_goes_on_from_what_was_fitted(make):
-    for estimator in (BertFineTuneClassifier, BertFineTuneRegressor):
+    for estimator in TRAINED:
         warm = fit(make(estimator, warm_start=True), X, Y)
-        first = warm.predict(X)
+        first = outputs(warm, X)
         fit(warm, X, Y)
         fresh = fit(make(estimator, warm_start=True), X, Y)
-        np.testing.assert_array_equal(fresh.predict(X), first)
+        assert differences(outputs(fresh, X), first) == []
         assert differences(fitted_state(warm), fitted_state(fresh))
 
 
@@ -212,10 +228,18 @@ NUMBERS = {
     "a frame": (pd.DataFrame(PAIRS, columns=["one", "two"]), pd.Series(5.0 - Y)),
     "fewer texts": (X[:6], Y[:6]),
 }
+UNLABELLED = {
+    "texts": (X, None),
+    "labels that are ignored": (X, Y),
+    "long texts": (LONG, None),
+    "a frame": (pd.DataFrame({"text": X}), None),
+    "fewer texts": (X[:6], None),
+}
 OTHER_DATA = {
     BertFeaturizer: DATA,
     BertFineTuneClassifier: DATA,
     BertFineTuneRegressor: NUMBERS,
+    BertMaskedLM: UNLABELLED,
 }
 
 
@@ -230,7 +254,7 @@ OTHER_DATA = {
 )
 def test_a_refit_on_other_data_equals_a_new_estimators_fit(estimator, before, after, make):
     data = OTHER_DATA[estimator]
-    settings = {} if estimator is BertFeaturizer else {"freeze": "all", "max_epochs": 1}
+    settings = {"freeze": "all", "max_epochs": 1} if estimator in TRAINED else {}
     used = fit(make(estimator, **settings), *data[before])
     fit(used, *data[after])
     assert_same(used, fit(make(estimator, **settings), *data[after]), data[after][0])
@@ -255,7 +279,7 @@ class Interrupts(Callback):
 
     def on_epoch_begin(self, net, **kwargs):
         if len(net.history) == 2:
-            net.module_.head.register_forward_hook(self._interrupt)
+            net.module_.register_forward_hook(self._interrupt)
 
     @staticmethod
     def _interrupt(module, args, output):
@@ -270,39 +294,61 @@ class Breaks(Callback):
 
     def on_epoch_begin(self, net, **kwargs):
         if len(net.history) == self.epoch:
-            net.module_.head[-1].weight.data.fill_(torch.nan)
+            for weights in net.module_.head.parameters():
+                weights.data.fill_(torch.nan)
 
 
 MOMENTS = ["on_train_begin", "on_epoch_begin", "on_batch_begin", "on_grad_computed", "on_epoch_end"]
 # What makes a fit fail, in parameters or data, and how.
 FAILS = {
-    "a bad parameter": ({"max_length": 9999}, {}, ValueError),
+    "a bad parameter": ({"precision": "exact"}, {}, ValueError),
     "a model that is nowhere": ({"model": "/no/such/folder"}, {}, ModelNotFoundError),
     "a bad text": ({}, {"X": [*X[:-1], None]}, ValueError),
     "no texts": ({}, {"X": []}, ValueError),
 }
-FAILS_TUNING = FAILS | {
+FAILS_TRAINING = FAILS | {
     "a bad setting": ({"lr": -1}, {}, ValueError),
     "too deep": ({"freeze": 99}, {}, ValueError),
-    "no y": ({}, {"y": None}, ValueError),
-    "y of another length": ({}, {"y": Y[:-1]}, ValueError),
-    "y that is missing": ({}, {"y": [float("nan"), *Y[1:].tolist()]}, ValueError),
-    "bad weights": ({}, {"sample_weight": -np.ones(len(X))}, ValueError),
-    "validation without y": ({}, {"X_val": X}, ValueError),
+    "a bad text to validate on": ({}, {"X_val": [None]}, ValueError),
     "nothing to hold out": ({"early_stopping": True, "validation_fraction": 0.999}, {}, ValueError),
     "no number at once": ({"callbacks": [Breaks(1)]}, {}, TrainingDivergedError),
     # One step an epoch, after which no weight is finite: there is nothing to go back to.
     "weights that overflow": ({"head_lr": 1e300, "batch_size": 99}, {}, TrainingDivergedError),
+    "weights that give no numbers": (
+        {"freeze": "none", "lr": 1e12, "batch_size": 99, "max_epochs": 1},
+        {},
+        TrainingDivergedError,
+    ),
     "ctrl-c": ({"callbacks": [Interrupts()]}, {}, KeyboardInterrupt),
     **{
         f"an error {moment}": ({"callbacks": [raises_at(moment, error)]}, {}, type(error))
         for moment, error in zip(MOMENTS[1:], [ZeroDivisionError(), OSError()] * 2, strict=True)
     },
 }
+FAILS_TUNING = FAILS_TRAINING | {
+    "too long": ({"max_length": 9999}, {}, ValueError),
+    "no y": ({}, {"y": None}, ValueError),
+    "y of another length": ({}, {"y": Y[:-1]}, ValueError),
+    "y that is missing": ({}, {"y": [float("nan"), *Y[1:].tolist()]}, ValueError),
+    "bad weights": ({}, {"sample_weight": -np.ones(len(X))}, ValueError),
+    "validation without y": ({}, {"X_val": X}, ValueError),
+}
 ALL_FAILS = {
-    BertFeaturizer: FAILS,
+    BertFeaturizer: FAILS | {"too long": ({"max_length": 9999}, {}, ValueError)},
     BertFineTuneClassifier: FAILS_TUNING | {"one class": ({}, {"y": Y * 0}, ValueError)},
     BertFineTuneRegressor: FAILS_TUNING | {"words": ({}, {"y": NAMES[Y]}, ValueError)},
+    BertMaskedLM: FAILS_TRAINING
+    | {
+        "too long": ({"chunk_length": 9999}, {}, ValueError),
+        "pairs": ({}, {"X": PAIRS}, ValueError),
+        "nothing to mask": ({}, {"X": ["", "[SEP]"]}, ValueError),
+        "nothing to mask in validation": ({}, {"X_val": [""]}, ValueError),
+        "words of another text": (
+            {"whole_word_masking": True, "word_segmenter": lambda text: ["elsewhere"]},
+            {},
+            ValueError,
+        ),
+    },
 }
 EVERY_FAILURE = [(estimator, reason) for estimator, of in ALL_FAILS.items() for reason in of]
 
@@ -320,11 +366,11 @@ def fail(estimator, reason):
 @pytest.mark.parametrize("warm", [False, True])
 @pytest.mark.parametrize(("estimator", "reason"), EVERY_FAILURE)
 def test_a_failed_fit_leaves_the_earlier_one_whole(estimator, reason, warm, make):
-    if warm and estimator is BertFeaturizer:
+    if warm and estimator not in TRAINED:
         return
     # What trains of an encoder is most at risk where the next fit goes on from it.
     settings = {"freeze": -1 if warm else "all", "warm_start": warm}
-    fitted = make(estimator, **({} if estimator is BertFeaturizer else settings))
+    fitted = make(estimator, **(settings if estimator in TRAINED else {}))
     fit(fitted, X[:-1], Y[:-1])
     expected, state = outputs(fitted, X), snapshot(fitted)
     fail(fitted, reason)
@@ -334,28 +380,34 @@ def test_a_failed_fit_leaves_the_earlier_one_whole(estimator, reason, warm, make
 
 @pytest.mark.parametrize(("estimator", "reason"), EVERY_FAILURE)
 def test_a_failed_first_fit_leaves_nothing(estimator, reason, make):
-    settings = {} if estimator is BertFeaturizer else {"freeze": "all"}
+    settings = {"freeze": "all"} if estimator in TRAINED else {}
     unfitted = fail(make(estimator, **settings), reason)
     assert fitted_state(unfitted) == {}
-    if estimator is not BertFeaturizer:
+    if get_tags(unfitted).requires_fit:
         with pytest.raises(NotFittedError):
-            unfitted.predict(X)
+            outputs(unfitted, X)
     assert_same(fit(unfitted, X, Y), fit(make(estimator, **settings), X, Y), X)
 
 
-@pytest.mark.parametrize("estimator", [BertFineTuneClassifier, BertFineTuneRegressor])
+# What another fit than the first has another shape with, where there is such a thing.
+OTHER_SHAPES = {"hidden_layer_sizes": (8,), "freeze": "embeddings"}
+
+
+@pytest.mark.parametrize("estimator", TRAINED)
 def test_after_divergence_the_best_weights_are_a_whole_fit_too(estimator, make):
     used = fit(make(estimator), X, Y)
     before = outputs(used, X)
-    used.set_params(callbacks=[Breaks(2)], max_epochs=3, hidden_layer_sizes=(8,))
+    other = {name: OTHER_SHAPES[name] for name in OTHER_SHAPES if name in used.get_params()}
+    other |= {"callbacks": [Breaks(2)], "max_epochs": 3}
+    used.set_params(**other)
     with pytest.raises(TrainingDivergedError, match="epoch 1"):
         fit(used, X, Y)
-    fresh = make(estimator, callbacks=[Breaks(2)], max_epochs=3, hidden_layer_sizes=(8,))
+    fresh = make(estimator, **other)
     with pytest.raises(TrainingDivergedError, match="epoch 1"):
         fit(fresh, X, Y)
     assert_same(used, fresh, X)
     assert differences(outputs(used, X), before)
-    assert np.isfinite(used.predict(X)).all()
+    assert all(np.isfinite(found).all() for found in outputs(used, X).values())
     assert_same(fit(used.set_params(callbacks=None), X, Y), fit(clone(used), X, Y), X)
 
 

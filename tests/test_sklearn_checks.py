@@ -17,7 +17,7 @@ from sklearn.utils._testing import SkipTest
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
 import sklearn_bert
-from tests.text_adapters import ADAPTERS, SETTINGS, save_model
+from tests.text_adapters import ADAPTERS, SETTINGS, SINGLE_TEXTS, save_model
 
 TEXTS = ["c0l1 c1l1", "c0l9 c1l9", "c0l2 c1l2", "c0l8 c1l8"]
 Y = [0, 1, 0, 1]
@@ -91,7 +91,11 @@ class TestTags:
     def test_two_dimensions_are_pairs_and_no_matrix_of_numbers(self, estimator):
         assert not get_tags(estimator).input_tags.two_d_array
         pairs = np.array([TEXTS, TEXTS[::-1]]).T
-        assert clone(estimator).fit(pairs, Y) is not None
+        if type(estimator) in SINGLE_TEXTS:
+            with pytest.raises(ValueError, match="X has text pairs"):
+                estimator.fit(pairs, Y)
+        else:
+            assert clone(estimator).fit(pairs, Y) is not None
         with pytest.raises(TypeError, match="not of strings"):
             estimator.fit(np.zeros((4, 2)), Y)
 
@@ -105,7 +109,8 @@ class TestTags:
             estimator.fit([*TEXTS[:3], None], Y)
 
     def test_whether_a_fit_is_needed(self, estimator):
-        method = "predict" if hasattr(estimator, "predict") else "transform"
+        methods = ("predict", "transform", "score")
+        method = next(name for name in methods if hasattr(estimator, name))
         if get_tags(estimator).requires_fit:
             with pytest.raises(NotFittedError):
                 getattr(estimator, method)(TEXTS)

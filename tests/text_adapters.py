@@ -13,7 +13,12 @@ import numpy as np
 import torch
 from sklearn.utils.validation import validate_data
 
-from sklearn_bert import BertFeaturizer, BertFineTuneClassifier, BertFineTuneRegressor
+from sklearn_bert import (
+    BertFeaturizer,
+    BertFineTuneClassifier,
+    BertFineTuneRegressor,
+    BertMaskedLM,
+)
 from tests.models import bert_that_knows, save
 
 # The widest rows that scikit-learn's checks have.
@@ -28,7 +33,6 @@ _TRAINING = {
     "max_epochs": 20,
     "head_lr": 0.02,
     "lr": 0.01,
-    "dropout": 0.0,
     "warmup": 0.0,
     "device": "cpu",
     "random_state": 0,
@@ -37,11 +41,17 @@ _TRAINING = {
 # A new estimator joins here: what has to be set for it to learn from a few rows.
 SETTINGS: dict[type, dict[str, Any]] = {
     BertFeaturizer: {"precision": "float64", "device": "cpu"},
-    BertFineTuneClassifier: _TRAINING | {"freeze": -1},
-    BertFineTuneRegressor: _TRAINING | {"freeze": -1},
+    BertFineTuneClassifier: _TRAINING | {"freeze": -1, "dropout": 0.0},
+    BertFineTuneRegressor: _TRAINING | {"freeze": -1, "dropout": 0.0},
+    BertMaskedLM: _TRAINING | {"chunk_length": 16, "max_epochs": 1},
 }
 
+# What two columns, or tuples of two, mean nothing to.
+SINGLE_TEXTS = {BertMaskedLM}
+
 _READ_X = ("fit", "transform", "predict", "predict_proba", "decision_function")
+# Where there are predictions, scores are computed from them.
+_READ_X_WITHOUT_PREDICTIONS = (*_READ_X, "score")
 
 
 def as_texts(X: np.ndarray) -> list[str]:
@@ -94,7 +104,8 @@ def _tags_of_rows(self):
 
 def _adapter(estimator: type) -> type:
     """Return a subclass of an estimator that takes rows of numbers."""
-    names = [name for name in _READ_X if hasattr(estimator, name)]
+    reading = _READ_X if hasattr(estimator, "predict") else _READ_X_WITHOUT_PREDICTIONS
+    names = [name for name in reading if hasattr(estimator, name)]
     methods = {name: _reading_rows(inspect.getattr_static(estimator, name)) for name in names}
     own = {"__sklearn_tags__": _tags_of_rows, "__module__": __name__, "__doc__": estimator.__doc__}
     return type(f"{estimator.__name__}OfRows", (estimator,), methods | own)

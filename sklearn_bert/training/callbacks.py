@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -56,16 +57,21 @@ class EpochHistory(OwnCallback):
     def __init__(self, validation: TrainingData | None) -> None:
         self.validation = validation
         self.rows: list[dict[str, float]] = []
+        self._batch: Any = None
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         if self.validation is not None:
             loss, score = net.evaluate(self.validation)
             self.rows.append({"epoch": 0, "valid_loss": loss, "valid_score": score})
 
+    def on_batch_end(
+        self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any
+    ) -> None:
+        if training:
+            self._batch = batch
+
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        # The loss of the next batch would tell too, but there may be none.
-        if not all(p.isfinite().all() for p in net.module_.trained_parameters()):
-            raise TrainingDivergedError("Some of the weights are infinite or no numbers.")
+        self._check_last_step(net)
         found = net.history[-1]
         row = {"epoch": int(found["epoch"]), "train_loss": float(found["train_loss"])}
         if self.validation is not None:
@@ -77,9 +83,18 @@ class EpochHistory(OwnCallback):
         row["n_trainable_parameters"] = sum(p.numel() for p in parameters if p.requires_grad)
         self.rows.append({**row, "seconds": float(found["dur"])})
 
+    def _check_last_step(self, net: Any) -> None:
+        """Raise if it broke the weights: the loss of the next batch would tell, if there is one."""
+        if not all(p.isfinite().all() for p in net.module_.trained_parameters()):
+            raise TrainingDivergedError("Some of the weights are infinite or no numbers.")
+        has_loss = self.validation is not None
+        loss = net.history[-1, "valid_loss"] if has_loss else net.loss_of(self._batch)
+        if not math.isfinite(loss):
+            raise TrainingDivergedError(f"After the last step of an epoch the loss is {loss}.")
+
     def release(self) -> None:
         """Let go of the data."""
-        self.validation = None
+        self.validation = self._batch = None
 
 
 class BestWeights(OwnCallback):

@@ -14,7 +14,7 @@ from sklearn_bert.encoder.checkpoint import Checkpoint
 from sklearn_bert.encoder.depth import checkpoint_activations
 from sklearn_bert.encoder.freezing import Freezing
 from sklearn_bert.encoder.language_model import trainable_language_model
-from sklearn_bert.training.module import train_where_it_trains
+from sklearn_bert.training.module import as_arrays, as_tensors, train_where_it_trains
 
 __all__ = ["MaskedLMModule"]
 
@@ -122,9 +122,13 @@ class MaskedLMModule(nn.Module):
         return [*self.head, *self.encoder_parameters.values()]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Keep what was trained, on the CPU; the rest comes from the checkpoint again."""
+        """Keep what was trained as arrays, which know no device; the rest is found again."""
         state = self.__dict__.copy()
         state["_modules"] = {"model": None, "head": nn.ParameterList()}
-        state["_trained"] = {name: p.detach().cpu() for name, p in self.trained().items()}
+        state["_trained"] = as_arrays(self.trained())
         state["encoder_parameters"] = {}
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._trained = as_tensors(state["_trained"])

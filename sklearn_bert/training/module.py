@@ -20,6 +20,8 @@ from sklearn_bert.encoder.randomness import generator
 __all__ = [
     "ACTIVATIONS",
     "FineTuneModule",
+    "as_arrays",
+    "as_tensors",
     "build_head",
     "head_settings",
     "restore_head",
@@ -168,8 +170,8 @@ class FineTuneModule(nn.Module):
         """Keep what was trained as arrays, which know no device; the rest is found again."""
         state = self.__dict__.copy()
         state["_modules"] = {"head": None, "encoder": None}
-        state["_head"] = head_settings(self.head), _as_arrays(self.head.state_dict())
-        state["_trained"] = _as_arrays(self.trained())
+        state["_head"] = head_settings(self.head), as_arrays(self.head.state_dict())
+        state["_trained"] = as_arrays(self.trained())
         state["encoder_parameters"] = {}
         state["_parts"] = {}
         return state
@@ -177,8 +179,8 @@ class FineTuneModule(nn.Module):
     def __setstate__(self, state: dict[str, Any]) -> None:
         settings, weights = state.pop("_head")
         super().__setstate__(state)
-        self._trained = _as_tensors(state["_trained"])
-        self.head = restore_head(settings, _as_tensors(weights)).train(self.training)
+        self._trained = as_tensors(state["_trained"])
+        self.head = restore_head(settings, as_tensors(weights)).train(self.training)
 
 
 def build_head(
@@ -261,10 +263,12 @@ def train_where_it_trains(module: nn.Module, mode: bool) -> None:
         train_where_it_trains(child, mode)
 
 
-def _as_arrays(tensors: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
+def as_arrays(tensors: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    """Return tensors as what a pickle can hold: arrays know no device."""
     return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
 
 
-def _as_tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
+def as_tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    """Return what `as_arrays` was given, on the CPU."""
     # Copies: what a pickle or a deep copy hands over may be read-only, or another's.
     return {name: torch.tensor(array) for name, array in arrays.items()}

@@ -204,6 +204,11 @@ class FineTuning:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
 
+    def loss_of(self: Any, batch: Any) -> float:
+        """Return the loss of a batch, of the module as it is now, to a callback."""
+        with interruptible():
+            return float(self.validation_step(batch)["loss"].item())
+
     def evaluate(self: Any, dataset: TrainingData) -> tuple[float, float]:
         """Return loss and score of the module as it is now, to a callback."""
         with interruptible():

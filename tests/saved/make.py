@@ -14,7 +14,12 @@ from typing import Any
 import numpy as np
 
 import sklearn_bert
-from sklearn_bert import BertFeaturizer, BertFineTuneClassifier, BertFineTuneRegressor
+from sklearn_bert import (
+    BertFeaturizer,
+    BertFineTuneClassifier,
+    BertFineTuneRegressor,
+    BertMaskedLM,
+)
 from tests.models import FAMILIES, TEXTS, save
 from tests.test_pretrained import outputs
 
@@ -51,6 +56,7 @@ def _estimators(model: Path) -> dict[str, tuple[Any, Any]]:
         "label_set": (BertFineTuneClassifier(model, **_TUNING), np.eye(10, 3, dtype=int)),
         "tasks": (BertFineTuneClassifier(model, **_TUNING), tasks),
         "regressor": (BertFineTuneRegressor(model, **_TUNING), np.linspace(0, 9, 10)),
+        "language": (BertMaskedLM(model, chunk_length=16, **_TUNING), None),
     }
 
 
