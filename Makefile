@@ -55,5 +55,5 @@ $(VENV)/.bench: pyproject.toml $(VENV)/.torch
 	touch $@
 
 $(VENV)/.docs: pyproject.toml $(VENV)/.torch
-	$(PIP) -e ".[embedded,docs]"
+	$(PIP) -e ".[embedded,plot,cli,docs]"
 	touch $@
