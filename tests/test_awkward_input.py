@@ -134,18 +134,23 @@ def assert_refused(call, name):
 
 def answers(estimators, X):
     """Return what each method of each estimator says of texts."""
-    with no_hang():
-        return [
-            scored(estimator, X) if method == "score" else getattr(estimator, method)(X)
-            for estimator in estimators
-            for method in methods_of_texts(estimator)
-        ]
+    return [
+        scored(estimator, X) if method == "score" else answered(estimator, method, X)
+        for estimator in estimators
+        for method in methods_of_texts(estimator)
+    ]
 
 
 def methods_of_texts(estimator):
     """Return the names of the methods that answer any texts, without labels."""
     of_all = [] if get_tags(estimator).target_tags.required else ["score"]
     return [name for name in OF_EACH + of_all if hasattr(estimator, name)]
+
+
+def answered(estimator, method, X):
+    """Return what a method says of each text."""
+    with no_hang():
+        return getattr(estimator, method)(X)
 
 
 def scored(estimator, X):
