@@ -272,6 +272,8 @@ def as_labels(name: str, y: Any, n_samples: int) -> np.ndarray:
     """Return labels as an array of one or two dimensions, or raise for what is none."""
     check_target_given(name, y)
     array = as_array(name, y, n_samples, "labels", _ACCEPTED)
+    if array.dtype.kind == "c":
+        raise ValueError(f"{name} has complex numbers. Accepted: {_ACCEPTED}.")
     if array.ndim == 2 and array.shape[1] == 1:
         array = column_or_1d(array, warn=True)
     if array.dtype.kind == "V":

@@ -200,8 +200,14 @@ warm_start, random_state, revision, verbose :
 
 def _mean_and_scale(y: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation of each column, 1 for those of constants."""
-    mean = np.average(y, axis=0, weights=weights)
-    scale = np.sqrt(np.average((y - mean) ** 2, axis=0, weights=weights))
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = np.average(y, axis=0, weights=weights)
+        scale = np.sqrt(np.average((y - mean) ** 2, axis=0, weights=weights))
+    if not np.isfinite(scale).all():
+        raise ValueError(
+            f"y has numbers up to {np.abs(y).max():.3g}, whose squares are too big for a float. "
+            f"Accepted: numbers up to about 1e150. Divide them by a constant."
+        )
     rounding = 10 * np.finfo(y.dtype).eps * np.abs(mean)
     return mean, np.where(scale > rounding, scale, 1.0)
 

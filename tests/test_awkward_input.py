@@ -512,6 +512,7 @@ BAD_TARGETS = {
     "null": pl.Series([0, 1, None, 1]),
     "masked": np.ma.array([0, 1, 0, 1], mask=[0, 0, 0, 1]),
     "infinite": [0, 1, float("inf"), 1],
+    "a column of complex": [[0], [0], [0], [1j]],
     "complex": [1j, 0, 1, 0],
     "bytes in a list": [b"a", b"b", b"a", b"b"],
     "mixed": ["a", 1, "a", 1],

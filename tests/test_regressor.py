@@ -103,6 +103,7 @@ def test_in_a_search_and_through_a_pickle(make):
         (np.zeros((len(X), 2, 2)), r"y has shape \(40, 2, 2\)\. Accepted: numbers of shape"),
         (np.where(UP, np.nan, 1.0), "20 missing value"),
         (np.where(UP, np.inf, 1.0), "infinite"),
+        (np.where(UP, 2e154, 0.0), "too big for a float"),
     ],
 )
 def test_bad_targets_are_named(y, message, make):
