@@ -44,6 +44,7 @@ __all__ = [
     "load_checkpoint",
     "load_weights",
     "quiet_transformers",
+    "set_weights",
 ]
 
 # Where neither tokenizer nor positions bound the length.
@@ -196,10 +197,7 @@ class Checkpoint:
             self._tokenizer.save_pretrained(folder)
             if trained:
                 model = _load_model(self.folder, self.exact_dtype)
-                with torch.no_grad():
-                    for name, parameter in model.named_parameters():
-                        if name in trained:
-                            parameter.copy_(trained[name])
+                set_weights(model, trained)
                 model.save_pretrained(folder)
                 return
         for path in [self.folder / "config.json", *weight_files(self.folder)]:
@@ -371,6 +369,14 @@ def _load_tokenizer(folder: Path) -> Any:
             f"needs. Convert it with transformers and save it beside the weights."
         )
     return tokenizer
+
+
+def set_weights(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Give a model these weights, by the names of its parameters; the others stay."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name in weights:
+                parameter.copy_(weights[name])
 
 
 def _check_vocabulary(folder: Path, model: PreTrainedModel, tokenizer: Any) -> None:

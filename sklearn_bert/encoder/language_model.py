@@ -11,7 +11,12 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 
-from sklearn_bert.encoder.checkpoint import Checkpoint, load_weights, quiet_transformers
+from sklearn_bert.encoder.checkpoint import (
+    Checkpoint,
+    load_weights,
+    quiet_transformers,
+    set_weights,
+)
 
 __all__ = ["load_language_model", "save_language_model", "trainable_language_model"]
 
@@ -68,9 +73,7 @@ def save_language_model(
         Made if need be; what it has under the same names is replaced.
     """
     model, _ = load_language_model(checkpoint)
-    for name, parameter in model.named_parameters():
-        if name in trained:
-            parameter.data.copy_(trained[name])
+    set_weights(model, trained)
     with quiet_transformers():
         model.save_pretrained(folder)
         checkpoint.tokenizer.save_pretrained(folder)

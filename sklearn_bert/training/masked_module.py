@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers.modeling_outputs import BaseModelOutput
 
-from sklearn_bert.encoder.checkpoint import Checkpoint
+from sklearn_bert.encoder.checkpoint import Checkpoint, set_weights
 from sklearn_bert.encoder.depth import checkpoint_activations
 from sklearn_bert.encoder.freezing import Freezing
 from sklearn_bert.encoder.language_model import trainable_language_model
@@ -57,9 +57,7 @@ class MaskedLMModule(nn.Module):
         self._autocast = checkpoint.dtype if checkpoint.dtype.itemsize == 2 else None
         self._exact = checkpoint.exact_dtype
         model, self.has_pretrained_head = trainable_language_model(checkpoint)
-        for name, parameter in model.named_parameters():
-            if name in self._trained:
-                parameter.data.copy_(self._trained[name])
+        set_weights(model, self._trained)
         of_encoder = dict(model.base_model.named_parameters())
         for name, parameter in of_encoder.items():
             parameter.requires_grad_(name in freezing.trainable)

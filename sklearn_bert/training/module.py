@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sklearn_bert.encoder.checkpoint import Checkpoint
+from sklearn_bert.encoder.checkpoint import Checkpoint, set_weights
 from sklearn_bert.encoder.depth import UpperPart, checkpoint_activations
 from sklearn_bert.encoder.dropout import CpuDropout
 from sklearn_bert.encoder.freezing import Freezing
@@ -96,8 +96,7 @@ class FineTuneModule(nn.Module):
             model.pooler = None
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name in freezing.trainable)
-            if name in self._trained:
-                parameter.data.copy_(self._trained[name])
+        set_weights(model, self._trained)
         # By their names in the whole model, whatever the part calls them.
         names = {id(parameter): name for name, parameter in model.named_parameters()}
         if gradient_checkpointing:
