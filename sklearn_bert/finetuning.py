@@ -29,6 +29,7 @@ from sklearn_bert.encoder.randomness import own_randomness
 from sklearn_bert.encoder.sources import EMBEDDED_MODEL
 from sklearn_bert.errors import parameter_error
 from sklearn_bert.fitting import (
+    encoder_attributes,
     net_settings,
     ready_to_predict,
     resolved_lr,
@@ -154,10 +155,9 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         fitted = {
             **targets.fitted,
             **learnt,
-            "reference_": reference.known(),
-            "freezing_": freezing,
+            **encoder_attributes(reference.known(), freezing),
+            "max_length_": encoder.max_length,
             "lr_": resolved_lr(self.lr, encoder.checkpoint.hidden_size),
-            **_of_encoder(encoder, freezing),
         }
         with own_randomness(seed, encoder.checkpoint.device):
             module = self._module(encoder, stages, targets)
@@ -394,8 +394,8 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         settings = net_settings(self, checkpoint, [], fitted["lr_"], self.head_lr, seed=0)
         net = ready_to_predict(self._net(module, targets, **settings))
         kept = {name: fitted[name] for name in _SAVED}
-        kept |= {"reference_": reference, "freezing_": freezing}
-        kept |= {**_of_encoder(encoder, freezing), **targets.fitted}
+        kept |= {**encoder_attributes(reference, freezing), **targets.fitted}
+        kept["max_length_"] = encoder.max_length
         self._set_fitted(net, kept.pop("history_"), kept)
 
     def _outputs(self, X: Any) -> np.ndarray:
@@ -426,16 +426,6 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         tags.input_tags.two_d_array = False
         tags.target_tags.required = True
         return tags
-
-
-def _of_encoder(encoder: FrozenEncoder, freezing: Freezing) -> dict[str, Any]:
-    """Return the fitted attributes that encoder and freezing tell."""
-    return {
-        "depth_": freezing.depth,
-        "device_": str(encoder.checkpoint.device),
-        "precision_": encoder.checkpoint.precision,
-        "max_length_": encoder.max_length,
-    }
 
 
 def _inputs_at(

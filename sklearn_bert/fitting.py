@@ -7,12 +7,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sklearn_bert.encoder.checkpoint import Checkpoint
+from sklearn_bert.encoder.freezing import Freezing
 from sklearn_bert.errors import LongTextWarning, TrainingDivergedError
+from sklearn_bert.persistence import EncoderReference
 from sklearn_bert.training.callbacks import BestWeights, EpochHistory
 from sklearn_bert.training.optimizer import MakeOptimizer
 from sklearn_bert.validation import is_word
 
 __all__ = [
+    "encoder_attributes",
     "net_settings",
     "ready_to_predict",
     "resolved_lr",
@@ -31,6 +34,18 @@ def resolved_lr(lr: float | str, hidden_size: int) -> float:
         return float(lr)
     rate = _LR * (_LR_HIDDEN_SIZE / hidden_size) ** 2
     return min(max(rate, _LR_LEAST), _LR_MOST)
+
+
+def encoder_attributes(reference: EncoderReference, freezing: Freezing) -> dict[str, Any]:
+    """Return the fitted attributes that the encoder and what is frozen of it tell."""
+    checkpoint = reference.encoder().checkpoint
+    return {
+        "reference_": reference,
+        "freezing_": freezing,
+        "depth_": freezing.depth,
+        "device_": str(checkpoint.device),
+        "precision_": checkpoint.precision,
+    }
 
 
 def warn_cut(n_cut: int, n_texts: int, max_length: int) -> None:

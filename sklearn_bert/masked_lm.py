@@ -21,6 +21,7 @@ from sklearn_bert.encoder.randomness import own_randomness
 from sklearn_bert.encoder.sources import EMBEDDED_MODEL
 from sklearn_bert.errors import parameter_error
 from sklearn_bert.fitting import (
+    encoder_attributes,
     net_settings,
     ready_to_predict,
     resolved_lr,
@@ -278,7 +279,8 @@ class BertMaskedLM(PretrainedMixin, BaseEstimator):
             lr = resolved_lr(self.lr, checkpoint.hidden_size)
             new_head_lr = lr if module.has_pretrained_head else _NEW_HEAD_LR
             fitted = {
-                **_of_model(reference.known(), freezing),
+                **encoder_attributes(reference.known(), freezing),
+                "mask_token_": checkpoint.tokenizer.mask_token,
                 "has_pretrained_head_": module.has_pretrained_head,
                 "lr_": lr,
                 "head_lr_": new_head_lr if self.head_lr == "auto" else float(self.head_lr),
@@ -511,7 +513,8 @@ class BertMaskedLM(PretrainedMixin, BaseEstimator):
             raise ValueError("the head is missing")
         kept = {name: saved.fitted[name] for name in _SAVED}
         net = ready_to_predict(self._net(module, checkpoint, [], kept, seed=0))
-        self._set_fitted({**_of_model(reference, freezing), **kept, "net_": net})
+        kept |= {"mask_token_": checkpoint.tokenizer.mask_token, "net_": net}
+        self._set_fitted({**encoder_attributes(reference, freezing), **kept})
 
     def __sklearn_tags__(self) -> Any:
         """Describe the input: one column of strings, and no target."""
@@ -521,19 +524,6 @@ class BertMaskedLM(PretrainedMixin, BaseEstimator):
         tags.input_tags.two_d_array = False
         tags.target_tags.required = False
         return tags
-
-
-def _of_model(reference: EncoderReference, freezing: Freezing) -> dict[str, Any]:
-    """Return the fitted attributes that model and freezing tell."""
-    checkpoint = reference.encoder().checkpoint
-    return {
-        "reference_": reference,
-        "freezing_": freezing,
-        "mask_token_": checkpoint.tokenizer.mask_token,
-        "depth_": freezing.depth,
-        "device_": str(checkpoint.device),
-        "precision_": checkpoint.precision,
-    }
 
 
 def _single_texts(name: str, X: Any) -> list[str]:
