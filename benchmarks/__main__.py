@@ -25,6 +25,7 @@ NAMES = (
     "defaults",
     "ulmfit",
     "pairs",
+    "recipes",
     "pretraining",
 )
 _REPEATS = 5

@@ -16,7 +16,12 @@ CORPORA = {
     "chinese_five_fold": "online_shopping",
     "chinese_reviews": "chn_hotel",
     "freeze_depth_search": "sst2",
+    "label_sets": "emotion",
     "paraphrase_pairs": "mrpc",
+    "regression": "sst2",
+    "several_tasks": "emotion",
+    "transfer": "imdb_sample",
+    "ulmfit": "sst2",
     "unlabelled_rows": "emotion",
 }
 
