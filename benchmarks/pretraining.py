@@ -8,6 +8,7 @@ reviews, none of which it saw in pretraining.
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 import tempfile
@@ -42,15 +43,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--epochs", type=int, help="of pretraining (default 3 for imdb, 2 for chinese)"
     )
+    parser.add_argument(
+        "--resume", action="store_true", help="run only the seeds that FILE of --json has not"
+    )
 
 
 def run(report: Report, options: argparse.Namespace) -> None:
     """Measure, and fill the report; what is found is written after each seed."""
     seeds = options.seeds[:1] if options.quick else options.seeds
+    done = json.loads(options.json.read_text("utf-8"))["runs"] if options.resume else {}
     for part in options.part:
         epochs = _QUICK_EPOCHS if options.quick else options.epochs or _EPOCHS[part]
-        report.runs[part] = []
-        for seed in seeds:
+        report.runs[part] = [result for result in done.get(part, []) if result["seed"] in seeds]
+        known = {result["seed"] for result in report.runs[part]}
+        for seed in (seed for seed in seeds if seed not in known):
             job = Job(
                 _PARTS[part],
                 {
@@ -145,6 +151,7 @@ def _pretrain(model: Any, train: list[str], held_out: list[str], folder: Path) -
     seconds = time.perf_counter() - start
     model.save_pretrained(folder)
     return {
+        "seed": model.random_state,
         "perplexity": {"before": before, "after": model.perplexity(held_out)},
         "seconds": seconds,
         "history": model.history_,
