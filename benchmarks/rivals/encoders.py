@@ -40,7 +40,7 @@ class Encoder:
 
 
 def sentence_transformers() -> Encoder:
-    """SentenceTransformer.encode: batches of 32 texts of like length, float32."""
+    """Load SentenceTransformer, whose batches have 32 texts of like length; float32."""
     from sentence_transformers import SentenceTransformer
 
     model = SentenceTransformer(model_folder(), device=_DEVICE)
@@ -52,7 +52,7 @@ def sentence_transformers() -> Encoder:
 
 
 def skrub() -> Encoder:
-    """skrub's encoder around sentence-transformers, all components kept."""
+    """Load skrub's encoder around sentence-transformers, all components kept."""
     import pandas as pd
 
     encoder = skrub_step()
@@ -65,7 +65,7 @@ def skrub() -> Encoder:
 
 
 def embetter() -> Encoder:
-    """embetter's transformer around sentence-transformers."""
+    """Load embetter's transformer around sentence-transformers."""
     encoder = embetter_step()
 
     def encode(texts: Sequence[str]) -> np.ndarray:
@@ -75,7 +75,7 @@ def embetter() -> Encoder:
 
 
 def feature_extraction() -> Encoder:
-    """pipeline("feature-extraction"), whose batches have one text, and a mean in NumPy.
+    """Load pipeline("feature-extraction"), whose batches have one text; the mean is NumPy's.
 
     The texts are given as a generator, as transformers advises: given as a list, the states of
     all tokens would come back at once, as lists of Python's floats.
@@ -96,7 +96,7 @@ def feature_extraction() -> Encoder:
 
 
 def padded_tutorial(pooling: str = "mean") -> Encoder:
-    """The loop of many tutorials: one array padded to the longest text, batches in its order.
+    """Load what tutorials loop over: one array padded to the longest text, batches in its order.
 
     Parameters
     ----------
@@ -132,12 +132,12 @@ def padded_tutorial(pooling: str = "mean") -> Encoder:
 
 
 def sentence_transformers_step() -> Any:
-    """SentenceTransformer.encode as a step, its model loaded once for all clones."""
+    """Make SentenceTransformer.encode a step, its model loaded once for all clones."""
     return _function_step(sentence_transformers())
 
 
 def skrub_step() -> Any:
-    """skrub's transformer, which takes a pandas Series and loads the model in `fit`."""
+    """Make skrub's transformer, which takes a pandas Series and loads the model in `fit`."""
     import skrub as package
 
     # The name that TextEncoder has since skrub 0.11.
@@ -146,19 +146,19 @@ def skrub_step() -> Any:
 
 
 def embetter_step() -> Any:
-    """embetter's transformer, which loads the model in `__init__`, so once for each clone."""
+    """Make embetter's transformer, which loads the model in `__init__`, so once for each clone."""
     from embetter.text import SentenceEncoder
 
     return SentenceEncoder(model_folder(), device=_DEVICE)
 
 
 def feature_extraction_step() -> Any:
-    """pipeline("feature-extraction") as a step, its model loaded once for all clones."""
+    """Make pipeline("feature-extraction") a step, its model loaded once for all clones."""
     return _function_step(feature_extraction())
 
 
 def padded_tutorial_step() -> Any:
-    """The tutorial loop as a step, its model loaded once for all clones."""
+    """Make the tutorial loop a step, its model loaded once for all clones."""
     return _function_step(padded_tutorial())
 
 
