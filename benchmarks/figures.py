@@ -149,6 +149,7 @@ def store_budget(results: Results) -> Figure | None:
     for key, label in (("again", "the same layer"), ("layer_below", "then the layer below")):
         y = [each[key]["encoded"] / first["n"] for each in first["limits"]]
         axis.plot(x, y, "o-", label=label)
+    axis.set_xscale("symlog", linthresh=1)
     axis.set_xlabel("limit of the store, MB")
     axis.set_ylabel("share of texts encoded again")
     axis.legend()
