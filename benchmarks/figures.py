@@ -124,13 +124,13 @@ def scaling(results: Results) -> Figure | None:
     figure, axes = _new(2 * len(there), 2.2, columns=2)
     for i, (part, of_values) in enumerate(there.items()):
         x = [of[0][part] for of in of_values]
-        rates, memory = axes[2 * i : 2 * i + 2]
-        rates.plot(x, [_median(of, "tokens_per_second") for of in of_values], "o-", color=_OURS)
-        rates.set_ylabel("tokens per second")
+        seconds, memory = axes[2 * i : 2 * i + 2]
+        seconds.plot(x, [_median(of, "seconds") for of in of_values], "o-", color=_OURS)
+        seconds.set_ylabel("seconds")
         peaks = [_median(of, "encode_peak_bytes") / 1e6 for of in of_values]
         memory.plot(x, peaks, "o-", color=_OURS)
         memory.set_ylabel("peak MB")
-        for axis in (rates, memory):
+        for axis in (seconds, memory):
             axis.set_ylim(bottom=0)
             axis.set_xlabel(parts[part])
             if part != "layers":
