@@ -94,6 +94,11 @@ def add_corpus(
     columns = ["", "texts", "texts/s", "ratio", "GFLOP/s", "of torch.matmul", "of oneDNN"]
     columns += ["padded/tokens", "peak MB", "cosine", "least"]
     report.table(f"{corpus}: median of {len(results)} [least..most]", columns, rows)
+    for competitor in competitors:
+        if competitor.warm:
+            runs = report.runs[name_of_run(corpus, competitor.name)]
+            again = sum(result["encoded"] for result in runs)
+            report.check(f"{corpus}: {competitor.name}: {again} texts encoded again", again == 0)
     linear, attention = texts["flop"]["1"]
     report.note(
         f"{corpus}: {texts['texts']:,} distinct texts{_made(texts['made'])}, "

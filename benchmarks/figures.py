@@ -21,7 +21,7 @@ Results = dict[str, dict[str, Any]]
 Runs = list[dict[str, Any]]
 
 # Identifiers in an SVG are random otherwise.
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.hashsalt": "sklearn-bert",
     "font.size": 9.0,
     "axes.spines.top": False,
