@@ -1,10 +1,13 @@
-"""List the benchmarks, or run one: `python -m benchmarks [NAME] [--quick] [--repeats N]`."""
+"""List the benchmarks, run one, or all: `python -m benchmarks [NAME | --all] [--quick]`."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
 import sys
+import time
+import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -18,6 +21,7 @@ NAMES = (
     "memory",
     "accuracy",
     "shared_cache",
+    "scaling",
     "kernels",
     "finetune",
     "depths",
@@ -29,30 +33,67 @@ NAMES = (
     "pretraining",
 )
 _REPEATS = 5
-_QUICK_REPEATS = 2
+_QUICK_REPEATS = 1
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser, benchmarks = _parser()
-    options = parser.parse_args()
-    if options.name is not None and options.repeats is None:
-        default = getattr(benchmarks[options.name], "REPEATS", _REPEATS)
+    options = parser.parse_args(arguments)
+    if options.all and options.name is not None:
+        parser.error("a NAME or --all, not both")
+    if options.quick_all and not options.all:
+        parser.error("--quick comes after a NAME, or with --all")
+    if options.all:
+        return _run_all(parser, benchmarks, ["--quick"] if options.quick_all else [])
+    if options.name is not None:
+        return 0 if _run(benchmarks[options.name], options).holds else 1
+    print("python -m benchmarks NAME [--quick] [--repeats N] [--json FILE]")
+    print("python -m benchmarks --all [--quick]\n")
+    for name, benchmark in benchmarks.items():
+        print(f"  {name:<14}{_summary(benchmark)}")
+    return 0
+
+
+def _run(benchmark: ModuleType, options: argparse.Namespace) -> Report:
+    if options.repeats is None:
+        default = getattr(benchmark, "REPEATS", _REPEATS)
         options.repeats = min(default, _QUICK_REPEATS) if options.quick else default
-    if options.name is None:
-        print("python -m benchmarks NAME [--quick] [--repeats N] [--json FILE]\n")
-        for name, benchmark in benchmarks.items():
-            print(f"  {name:<14}{_summary(benchmark)}")
-        return 0
-    report = Report(options.name, _summary(benchmarks[options.name]), vars(options))
-    benchmarks[options.name].run(report, options)
+    report = Report(options.name, _summary(benchmark), vars(options))
+    benchmark.run(report, options)
     print(report.as_text())
     if options.json is not None:
         options.json.write_text(report.as_json(), encoding="utf-8")
-    return 0 if report.holds else 1
+    return report
+
+
+def _run_all(
+    parser: argparse.ArgumentParser, benchmarks: dict[str, ModuleType], settings: list[str]
+) -> int:
+    """Run one after another, go on after a failure, and say at the end which ones failed."""
+    failed = []
+    start = time.perf_counter()
+    for name, benchmark in benchmarks.items():
+        before = time.perf_counter()
+        try:
+            holds = _run(benchmark, parser.parse_args([name, *settings])).holds
+        except Exception:
+            traceback.print_exc()
+            holds = False
+        if not holds:
+            failed.append(name)
+        seconds = time.perf_counter() - before
+        print(f"\n{name}: {'ok' if holds else 'FAILED'} in {seconds:.0f} s\n", flush=True)
+    seconds = time.perf_counter() - start
+    print(f"{len(benchmarks)} benchmarks in {seconds:.0f} s, {len(failed)} failed.", *failed)
+    return 1 if failed else 0
 
 
 def _parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--all", action="store_true", help="run all, one after another")
+    parser.add_argument(
+        "--quick", action="store_true", dest="quick_all", help="with --all: little data each"
+    )
     commands = parser.add_subparsers(dest="name", metavar="NAME")
     benchmarks = {name: importlib.import_module(f"benchmarks.{name}") for name in NAMES}
     for name, benchmark in benchmarks.items():

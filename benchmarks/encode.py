@@ -1,147 +1,170 @@
-"""Texts per second beside sentence-transformers, skrub and embetter, and the machine's limit.
+"""Texts per second beside other tools and the machine's limit: short, medium, long and mixed texts.
 
-SST-2's training sentences, the same weights, processor only, each competitor in a fresh process.
+The same weights, texts and limit in tokens; processor only, each competitor in a fresh process.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.children import Job, alternate
-from benchmarks.matmul import best_rates, limit_job
-from benchmarks.report import Report, median, spread
+from benchmarks import encode_tables
+from benchmarks.children import Job, Result, alternate, run_job
+from benchmarks.embedded import MAX_LENGTH, auto_precision, matrix_flop, model_config, model_folder
+from benchmarks.encode_tables import LIMIT, Competitor, name_of_run
+from benchmarks.matmul import limit_job
+from benchmarks.report import Report
+from benchmarks.rivals.encoders import ENCODERS, REFERENCE
+from benchmarks.texts import CORPORA, corpus_texts
 
-_QUICK_TEXTS = 600
-_WARM_UP_TEXTS = 128
-_DEVICE = "cpu"
-_REFERENCE = "sentence-transformers"
-_LIMIT = "matrix products"
+REPEATS = 3
+
+_QUICK_CORPORA = ("mixed",)
+_QUICK_TEXTS = 30
+_WARM_UP_TEXTS = 64
+# Those that would need hours for what others do in minutes get no more texts than this: every
+# k-th one.
+_SLOW = ("transformers pipeline", "padded tutorial loop")
+_SLOW_TEXTS = 1000
+_PRECISIONS = ("float32", "bfloat16", "float16", "float64")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that only this benchmark has."""
+    parser.add_argument("--corpus", nargs="+", choices=CORPORA, help="default all")
+    parser.add_argument(
+        "--texts",
+        type=int,
+        metavar="N",
+        help="texts of each corpus; where it has fewer, more are made of halves of two "
+        "(default: all of a corpus, and 2,000 of each in the mixture)",
+    )
+    parser.add_argument(
+        "--precision",
+        nargs="+",
+        choices=_PRECISIONS,
+        help="of ours (default float32, and bfloat16 where the processor computes it natively)",
+    )
+    parser.add_argument(
+        "--tools",
+        nargs="+",
+        choices=list(ENCODERS),
+        default=list(ENCODERS),
+        help=f"to measure beside (default all; {REFERENCE} always takes part)",
+    )
 
 
 def run(report: Report, options: argparse.Namespace) -> None:
     """Measure, and fill the report."""
-    bfloat16 = _bfloat16_is_native()
-    config = _model_config()
-    with tempfile.TemporaryDirectory() as folder:
-        jobs = _jobs(Path(folder), _QUICK_TEXTS if options.quick else None, bfloat16)
-        limit = limit_job(
-            config["hidden_size"], config["intermediate_size"], bfloat16, options.quick
-        )
-        report.runs = alternate({_LIMIT: limit, **jobs}, options.repeats)
-        cosines = _cosines(Path(folder), list(jobs))
-    limits = best_rates(report.runs[_LIMIT])
-    flop = _flop_per_token(config)
-    _add_tables(report, jobs, limits, cosines, flop)
-    first = report.runs[_REFERENCE][0]
-    report.note(
-        f"{first['texts']:,} texts, {first['distinct']:,} of them distinct; a token costs "
-        f"{flop / 1e6:.1f} MFLOP in the layers' linear maps, padding not counted as work. "
-        f"Threads: {report.runs[_LIMIT][0]['threads']}."
+    precisions = options.precision or _precisions(options.quick)
+    n_texts = options.texts or (_QUICK_TEXTS if options.quick else None)
+    competitors = _competitors(precisions, [REFERENCE, *options.tools])
+    config = model_config()
+    limit = limit_job(
+        config["hidden_size"], config["intermediate_size"], "bfloat16" in precisions, options.quick
     )
-    report.note(
-        "Ratio: of median texts/s. Share: of the best matrix product at that precision. "
-        "Cosine: to the vectors of sentence-transformers, mean and least over all texts."
-    )
-    if not bfloat16:
-        report.note("bfloat16 was left out: this processor does not compute it natively.")
+    report.runs = {LIMIT: []}
+    measured = []
+    for corpus in options.corpus or (_QUICK_CORPORA if options.quick else CORPORA):
+        texts = run_job(Job(describe, {"corpus": corpus, "n_texts": n_texts}))
+        with tempfile.TemporaryDirectory() as folder:
+            jobs = {
+                name_of_run(corpus, competitor.name): _job(
+                    competitor, corpus, n_texts, texts, folder
+                )
+                for competitor in competitors
+                if not competitor.warm
+            }
+            # The limit is measured beside each corpus: machines drift.
+            found = alternate({LIMIT: limit, **jobs}, options.repeats)
+            cosines = {
+                competitor.name: _cosines(folder, competitor, texts["texts"])
+                for competitor in competitors
+            }
+        report.runs[LIMIT] += found.pop(LIMIT)
+        report.runs |= _with_warm_passes(found)
+        measured.append((corpus, texts, cosines))
+    for corpus, texts, cosines in measured:
+        encode_tables.add_corpus(report, corpus, texts, competitors, cosines)
+        if not options.quick:
+            encode_tables.add_checks(report, corpus, auto_precision())
+    encode_tables.add_limit(report)
+    encode_tables.add_notes(report, precisions)
 
 
-def encode_ours(texts: int | None, precision: str, cache: str | None, vectors: str) -> dict:
-    """Encode with BertFeaturizer, the store cold."""
+def describe(corpus: str, n_texts: int | None) -> Result:
+    """Count texts and tokens, and the operations that all of them and that each k-th cost."""
+    from transformers import AutoTokenizer
+
+    texts, n_made = corpus_texts(corpus, n_texts)
+    tokenizer = AutoTokenizer.from_pretrained(model_folder())
+    encoded = tokenizer(texts, truncation=True, max_length=MAX_LENGTH)
+    lengths = [len(ids) for ids in encoded["input_ids"]]
+    step = _step(len(texts), _SLOW_TEXTS)
+    config = model_config()
+    return {
+        "texts": len(texts),
+        "made": n_made,
+        "tokens": sum(lengths),
+        "longest": max(lengths),
+        "flop": {str(every): matrix_flop(lengths[::every], config) for every in {1, step}},
+    }
+
+
+def encode_ours(
+    corpus: str, n_texts: int | None, step: int, vectors: str, precision: str, cache: str | None
+) -> Result:
+    """Encode with BertFeaturizer, the store cold, and once more where it is warm."""
     from sklearn_bert import BertFeaturizer
+    from sklearn_bert import cache as store
     from sklearn_bert.encoder import work
 
-    featurizer = BertFeaturizer(device=_DEVICE, precision=precision, cache=cache)
-
-    def forget() -> None:
-        if cache is not None:
-            from sklearn_bert import cache as store
-
-            store.clear(cache)
+    featurizer = BertFeaturizer(
+        device="cpu", precision=precision, cache=cache, max_length=MAX_LENGTH
+    )
 
     def tokens() -> tuple[int, int]:
         return work.counted().tokens, work.counted().padded_tokens
 
-    return _timed(featurizer.transform, texts, vectors, tokens, forget)
+    def forget() -> None:
+        if cache is not None:
+            store.clear(cache)
+
+    texts = corpus_texts(corpus, n_texts)[0][::step]
+    result = _timed(featurizer.transform, texts, vectors, tokens, forget)
+    if cache is None:
+        return result
+    before = work.counted()
+    start = time.perf_counter()
+    featurizer.transform(texts)
+    seconds = time.perf_counter() - start
+    again = (work.counted() - before).texts
+    warm = {"seconds": seconds, "texts_per_second": len(texts) / seconds, "encoded": again}
+    return {**result, "warm": warm}
 
 
-def encode_sentence_transformers(texts: int | None, vectors: str) -> dict:
-    """Encode with SentenceTransformer.encode and its defaults."""
-    from sentence_transformers import SentenceTransformer
-
-    model = SentenceTransformer(_model_folder(), device=_DEVICE)
-    return _timed(model.encode, texts, vectors, _count_tokens(model))
-
-
-def encode_skrub(texts: int | None, vectors: str) -> dict:
-    """Encode with skrub's TextEncoder, all components kept."""
-    import pandas as pd
-    import skrub
-
-    # The name that TextEncoder has since skrub 0.11.
-    encoder_class = getattr(skrub, "LLMEncoder", None) or skrub.TextEncoder
-    with tempfile.TemporaryDirectory() as folder:
-        encoder = encoder_class(
-            model_name=_model_folder(), n_components=None, device=_DEVICE, cache_folder=folder
-        )
-        encoder.fit_transform(pd.Series(["loads the model"], name="text"))
-
-        def encode(part: list[str]) -> np.ndarray:
-            return encoder.transform(pd.Series(part, name="text"))
-
-        return _timed(encode, texts, vectors, _count_tokens(encoder._estimator))
-
-
-def encode_embetter(texts: int | None, vectors: str) -> dict:
-    """Encode with embetter's SentenceEncoder."""
-    from embetter.text import SentenceEncoder
-
-    encoder = SentenceEncoder(_model_folder(), device=_DEVICE)
-    return _timed(encoder.transform, texts, vectors, _count_tokens(encoder.tfm))
-
-
-def _jobs(folder: Path, texts: int | None, bfloat16: bool) -> dict[str, Job]:
-    ours = {
-        f"ours {precision}, {'no store' if cache is None else 'cold store'}": (
-            encode_ours,
-            {"precision": precision, "cache": cache},
-        )
-        for precision in (["float32", "bfloat16"] if bfloat16 else ["float32"])
-        for cache in ("memory", None)
-    }
-    others: dict[str, tuple[Callable, dict]] = {
-        _REFERENCE: (encode_sentence_transformers, {}),
-        "skrub TextEncoder": (encode_skrub, {}),
-        "embetter SentenceEncoder": (encode_embetter, {}),
-    }
-    return {
-        name: Job(
-            function, {**settings, "texts": texts, "vectors": str(_vectors_file(folder, name))}
-        )
-        for name, (function, settings) in {**ours, **others}.items()
-    }
+def encode_rival(corpus: str, n_texts: int | None, step: int, vectors: str, tool: str) -> Result:
+    """Encode with another tool."""
+    texts = corpus_texts(corpus, n_texts)[0][::step]
+    encoder = ENCODERS[tool]()
+    return _timed(encoder.encode, texts, vectors, encoder.tokens)
 
 
 def _timed(
     encode: Callable[[list[str]], Any],
-    n_texts: int | None,
+    texts: list[str],
     vectors: str,
     tokens: Callable[[], tuple[int, int]],
     forget: Callable[[], None] = lambda: None,
-) -> dict[str, Any]:
+) -> Result:
     """Warm up, time one pass over all texts, and write the vectors where there are none yet."""
-    from sklearn_bert.datasets import fetch_sst2
-
-    texts = fetch_sst2(subset="train").data[:n_texts]
-    encode(texts[:: max(1, len(texts) // _WARM_UP_TEXTS)])
+    encode(texts[:: _step(len(texts), _WARM_UP_TEXTS)])
     forget()
     tokens_before, padded_before = tokens()
     start = time.perf_counter()
@@ -153,110 +176,72 @@ def _timed(
     return {
         "seconds": seconds,
         "texts": len(texts),
-        "distinct": len(set(texts)),
         "texts_per_second": len(texts) / seconds,
         "tokens": tokens_after - tokens_before,
         "padded_tokens": padded_after - padded_before,
     }
 
 
-def _count_tokens(model: Any) -> Callable[[], tuple[int, int]]:
-    """Count what goes into a SentenceTransformer's encoder: tokens without and with padding."""
-    counts = [0, 0]
-
-    def count(module: Any, args: tuple[dict[str, Any], ...]) -> None:
-        mask = args[0]["attention_mask"]
-        counts[0] += int(mask.sum())
-        counts[1] += mask.numel()
-
-    model[0].register_forward_pre_hook(count)
-    return lambda: (counts[0], counts[1])
+def _precisions(quick: bool) -> list[str]:
+    """Return float32 and what "auto" means, which alone is measured when it has to be quick."""
+    return list(dict.fromkeys(([] if quick else ["float32"]) + [auto_precision()]))
 
 
-def _cosines(folder: Path, names: list[str]) -> dict[str, np.ndarray]:
+def _competitors(precisions: Sequence[str], tools: Sequence[str]) -> list[Competitor]:
+    ours = [
+        Competitor(f"ours {precision}, {store}", precision, store == "warm store")
+        for precision in precisions
+        for store in ("no store", "cold store", "warm store")
+    ]
+    return ours + [Competitor(tool, "float32") for tool in dict.fromkeys(tools)]
+
+
+def _job(
+    competitor: Competitor, corpus: str, n_texts: int | None, texts: Result, folder: str
+) -> Job:
+    tool = competitor.name
+    step = _step(texts["texts"], _SLOW_TEXTS) if tool in _SLOW else 1
+    vectors = str(_vectors_file(folder, tool))
+    settings = {"corpus": corpus, "n_texts": n_texts, "step": step, "vectors": vectors}
+    if tool in ENCODERS:
+        return Job(encode_rival, {**settings, "tool": tool})
+    cache = None if tool.endswith("no store") else "memory"
+    return Job(encode_ours, {**settings, "precision": competitor.precision, "cache": cache})
+
+
+def _with_warm_passes(runs: dict[str, list[Result]]) -> dict[str, list[Result]]:
+    """Give second passes entries of their own, and each result what it is a result of."""
+    all_runs: dict[str, list[Result]] = {}
+    for name, results in runs.items():
+        all_runs[name] = [
+            {key: value for key, value in result.items() if key != "warm"} for result in results
+        ]
+        if "warm" in results[0]:
+            warm = [{**result["warm"], "texts": result["texts"]} for result in results]
+            all_runs[name.replace("cold store", "warm store")] = warm
+    for name, results in all_runs.items():
+        corpus, tool = name.split(": ", 1)
+        for result in results:
+            result |= {"corpus": corpus, "tool": tool}
+    return all_runs
+
+
+def _cosines(folder: str, competitor: Competitor, n_texts: int) -> np.ndarray:
     """Return the cosine of each text's vector to that of the reference."""
 
     def unit(name: str) -> np.ndarray:
         vectors = np.load(_vectors_file(folder, name)).astype(np.float64)
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
-    reference = unit(_REFERENCE)
-    return {name: (unit(name) * reference).sum(axis=1) for name in names}
+    vectors = unit(competitor.name.replace("warm store", "cold store"))
+    reference = unit(REFERENCE)[:: -(-n_texts // len(vectors))]
+    return (vectors * reference).sum(axis=1)
 
 
-def _add_tables(
-    report: Report,
-    jobs: dict[str, Job],
-    limits: dict[str, dict[str, Any]],
-    cosines: dict[str, np.ndarray],
-    flop: int,
-) -> None:
-    reference = median(report.runs[_REFERENCE], "texts_per_second")
-    rows = []
-    for name, job in jobs.items():
-        results = report.runs[name]
-        precision = job.settings.get("precision", "float32")
-        rate = median([{"rate": r["tokens"] * flop / r["seconds"] / 1e9} for r in results], "rate")
-        rows.append(
-            [
-                name,
-                spread([result["texts_per_second"] for result in results]),
-                f"{median(results, 'texts_per_second') / reference:.2f}",
-                f"{rate:.0f}",
-                _share(rate, limits.get(f"{precision} torch.matmul")),
-                _share(rate, limits.get(f"{precision} oneDNN")),
-                f"{results[0]['padded_tokens'] / results[0]['tokens']:.3f}",
-                f"{cosines[name].mean():.5f}",
-                f"{cosines[name].min():.5f}",
-            ]
-        )
-    columns = ["", "texts/s", "ratio", "GFLOP/s", "of torch.matmul", "of oneDNN"]
-    columns += ["padded/tokens", "cosine", "least"]
-    report.table(f"Median of {len(results)} [least..most]", columns, rows)
-    rates = report.runs[_LIMIT][0]["rates"]
-    shapes = list(next(iter(rates.values())))
-    report.table(
-        "The machine's limit: matrix products, GFLOP/s (the best of each column counts)",
-        ["tokens x in x out", *rates],
-        [
-            [
-                shape,
-                *(
-                    f"{median([r['rates'][way] for r in report.runs[_LIMIT]], shape):.0f}"
-                    for way in rates
-                ),
-            ]
-            for shape in shapes
-        ],
-    )
+def _step(n: int, most: int) -> int:
+    """Return k so that every k-th of `n` are no more than `most`."""
+    return -(-n // most)
 
 
-def _share(rate: float, limit: dict[str, Any] | None) -> str:
-    return "" if limit is None else f"{rate / limit['gflops']:.0%}"
-
-
-def _vectors_file(folder: Path, name: str) -> Path:
-    return folder / f"{name.replace(' ', '-')}.npy"
-
-
-def _flop_per_token(config: dict[str, Any]) -> int:
-    """Count two operations for each weight of the layers' linear maps."""
-    hidden, intermediate = config["hidden_size"], config["intermediate_size"]
-    return 2 * config["num_hidden_layers"] * (4 * hidden * hidden + 2 * hidden * intermediate)
-
-
-def _model_folder() -> str:
-    from sklearn_bert.encoder.sources import EMBEDDED_MODEL, find_model_folder
-
-    return str(find_model_folder(EMBEDDED_MODEL))
-
-
-def _model_config() -> dict[str, Any]:
-    config: dict[str, Any] = json.loads((Path(_model_folder()) / "config.json").read_text())
-    return config
-
-
-def _bfloat16_is_native() -> bool:
-    from sklearn_bert.encoder.execution import resolve_device, resolve_precision
-
-    return resolve_precision("auto", resolve_device(_DEVICE)) == "bfloat16"
+def _vectors_file(folder: str, name: str) -> Path:
+    return Path(folder, f"{name.replace(' ', '-')}.npy")

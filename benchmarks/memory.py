@@ -16,7 +16,7 @@ from benchmarks.report import Report, spread
 REPEATS = 1
 
 _TEXTS = 200_000
-_QUICK_TEXTS = 20_000
+_QUICK_TEXTS = 5_000
 _WARM_UP_TEXTS = 64
 _BOUND = 1_500_000_000
 

@@ -1,4 +1,4 @@
-"""Write docs/benchmarks.md from the results: `python -m benchmarks.render`.
+"""Write docs/benchmarks.md and its figures from the results: `python -m benchmarks.render`.
 
 The results are files that `python -m benchmarks NAME --json benchmarks/results/NAME.json` wrote.
 """
@@ -9,14 +9,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.figures import FIGURES, caption, draw
+
 _ROOT = Path(__file__).resolve().parents[1]
 _RESULTS = _ROOT / "benchmarks" / "results"
 _PAGE = _ROOT / "docs" / "benchmarks.md"
+_FIGURES = "_static/benchmarks"
 _INTRODUCTION = """\
 # Benchmarks
 
 Each section is what one command printed; `python -m benchmarks` lists them, anyone can run them.
-This page is written by `python -m benchmarks.render` from the files in `benchmarks/results/`.
+This page and its figures are written by `python -m benchmarks.render` from the files in
+`benchmarks/results/`.
 
 Timings on shared machines are noisy: competitors alternate within one run, and ratios say more
 than rates. Not measured here: GPUs, Apple's MPS, ARM processors, Windows.
@@ -25,15 +29,41 @@ than rates. Not measured here: GPUs, Apple's MPS, ARM processors, Windows.
 
 def main() -> None:
     """Render every result that is there."""
+    results = {
+        path.stem: json.loads(path.read_text("utf-8")) for path in sorted(_RESULTS.glob("*.json"))
+    }
+    render(results, _PAGE)
+
+
+def render(results: dict[str, dict[str, Any]], page: Path) -> None:
+    """Write a page, and beside it the figures that can be drawn; those of before are removed.
+
+    Parameters
+    ----------
+    results : dict of str to dict
+        What each benchmark wrote, by the title of its section.
+    page : path
+        The Markdown file.
+    """
+    folder = page.parent / _FIGURES
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.svg"):
+        old.unlink()
+    figures: dict[str, list[str]] = {}
+    for name in FIGURES:
+        image = draw(name, results)
+        if image is not None:
+            (folder / f"{name}.svg").write_bytes(image)
+            figures.setdefault(name.split("-")[0], []).append(name)
     sections = [
-        _section(path.stem, json.loads(path.read_text("utf-8")))
-        for path in sorted(_RESULTS.glob("*.json"))
+        _section(title, result, figures.get(title, [])) for title, result in results.items()
     ]
-    _PAGE.write_text("\n".join([_INTRODUCTION, *sections]), encoding="utf-8")
+    page.write_text("\n".join([_INTRODUCTION, *sections]), encoding="utf-8")
 
 
-def _section(title: str, result: dict[str, Any]) -> str:
+def _section(title: str, result: dict[str, Any], figures: list[str]) -> str:
     blocks = [f"## {title}", result["summary"]]
+    blocks += [f"![{caption(name)}]({_FIGURES}/{name}.svg)" for name in figures]
     blocks += [f"**{table['title']}**\n\n{_markdown(table)}" for table in result["tables"]]
     blocks += result["notes"]
     blocks += [f"- {'holds' if ok else 'FAILED'}: {claim}" for claim, ok in result["checks"]]

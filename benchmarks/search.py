@@ -1,7 +1,8 @@
-"""GridSearchCV over poolings, layers and C: the whole search beside one pass plus the fits alone.
+"""GridSearchCV over poolings, layers and C: beside one pass plus the fits alone, and other tools.
 
-315 fits on SST-2 sentences. The store is cold when the search starts, and each distinct text has
-to go through the encoder exactly once.
+SST-2 sentences. The store is cold when a search starts, and each distinct text has to go through
+the encoder exactly once. Other tools have neither poolings nor layers to choose, so the same
+pipelines are searched over C.
 """
 
 from __future__ import annotations
@@ -13,28 +14,64 @@ from typing import Any
 
 from benchmarks.children import Job, alternate
 from benchmarks.report import Report, median, spread
+from benchmarks.rivals.encoders import ENCODERS, STEPS
+
+REPEATS = 2
 
 _TEXTS = 2000
-_QUICK_TEXTS = 300
+_QUICK_TEXTS = 100
+# For the searches beside other tools, which take minutes with these.
+_FEW_TEXTS = 300
+_QUICK_FEW_TEXTS = 20
 _WARM_UP_TEXTS = 64
 _FOLDS = 5
 _POOLINGS = ["cls", "mean", "max"]
 _LAYERS = list(range(7))
 _C = [0.01, 0.1, 1.0]
 _BOUND = 1.5
+_OURS = "ours"
+_ALL_OURS = "ours, over poolings and layers too"
+# How many times as long others have to take.
+_LEAST_TIMES = 20
+_BOUNDED = ("sentence-transformers", "skrub TextEncoder", "embetter SentenceEncoder")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that only this benchmark has."""
+    parser.add_argument(
+        "--tools",
+        nargs="*",
+        choices=list(STEPS),
+        default=list(STEPS),
+        help="to search beside (default all)",
+    )
+    parser.add_argument(
+        "--texts", type=int, metavar="N", help=f"for the tools' searches (default {_FEW_TEXTS})"
+    )
 
 
 def run(report: Report, options: argparse.Namespace) -> None:
     """Measure, and fill the report."""
     n_texts = {"n_texts": _QUICK_TEXTS if options.quick else _TEXTS}
+    few = {"n_texts": options.texts or (_QUICK_FEW_TEXTS if options.quick else _FEW_TEXTS)}
     jobs = {"search": Job(search, n_texts), "parts": Job(parts, n_texts)}
+    jobs |= {name: Job(search_c, {**few, "tool": name}) for name in (_OURS, *options.tools)}
+    jobs[_ALL_OURS] = Job(search, few)
     report.runs = alternate(jobs, options.repeats)
+    _add_parts(report)
+    _add_tools(report, options.tools)
+    if not options.quick:
+        _add_checks(report, options.tools)
+
+
+def _add_parts(report: Report) -> None:
     searches, alone = report.runs["search"], report.runs["parts"]
     first = searches[0]
     total = median(searches, "seconds")
     floor = median([{"seconds": r["pass_seconds"] + r["fit_seconds"]} for r in alone], "seconds")
     report.table(
-        f"Seconds, median of {options.repeats} [least..most]",
+        f"{first['texts']:,} texts, {first['fits']} fits: seconds, median of {len(searches)} "
+        f"[least..most]",
         ["", "seconds"],
         [
             ["GridSearchCV, store cold", spread([r["seconds"] for r in searches], 2)],
@@ -55,6 +92,65 @@ def run(report: Report, options: argparse.Namespace) -> None:
         f"each of {first['distinct']:,} distinct texts was encoded once: {encoded} encoded",
         encoded == [first["distinct"]],
     )
+
+
+def _add_tools(report: Report, tools: list[str]) -> None:
+    ours, all_ours = (
+        median(report.runs[_OURS], "seconds"),
+        median(report.runs[_ALL_OURS], "seconds"),
+    )
+    first, first_of_all = report.runs[_OURS][0], report.runs[_ALL_OURS][0]
+    # A search encodes the same texts for each fit, whatever the candidate is.
+    times_as_many = first_of_all["fits"] / first["fits"]
+    rows = []
+    for name in (_OURS, *tools):
+        results = report.runs[name]
+        seconds = median(results, "seconds")
+        all_seconds = all_ours if name == _OURS else seconds * times_as_many
+        rows.append(
+            [
+                name,
+                f"{results[0]['encoded']:,}",
+                spread([result["seconds"] for result in results], 2),
+                f"{seconds / ours:.1f}",
+                f"{results[0]['best_score']:.4f}",
+                f"{'' if name == _OURS else '~'}{all_seconds:,.1f}",
+                f"{all_seconds / all_ours:.1f}",
+            ]
+        )
+    report.table(
+        f"{first['texts']:,} texts, the same Pipeline and search over C: {first['fits']} fits",
+        [
+            "",
+            "texts encoded",
+            "seconds",
+            "times ours",
+            "accuracy",
+            f"{first_of_all['fits']} fits",
+            "times ours over all",
+        ],
+        rows,
+    )
+    report.note(
+        f"Over C, all encode with their own pooling of the last layer, so candidates and fits are "
+        f"the same; seconds are linear in texts. {first_of_all['fits']} fits: over "
+        f"{len(_POOLINGS)} poolings and {len(_LAYERS)} layers too, measured for ours (accuracy "
+        f"{first_of_all['best_score']:.4f}). Others have no such choice: ~ is what their fits over "
+        f"C take, times {times_as_many:.0f}. skrub loads its model in each fit, embetter in each "
+        f"clone, as they do for anyone; the other tools are steps that share one loaded model."
+    )
+
+
+def _add_checks(report: Report, tools: list[str]) -> None:
+    ours = median(report.runs[_OURS], "seconds")
+    for name in _BOUNDED:
+        if name in tools:
+            times = median(report.runs[name], "seconds") / ours
+            report.check(
+                f"the same search with {name} inside takes at least {_LEAST_TIMES} times as long: "
+                f"{times:.1f}",
+                times >= _LEAST_TIMES,
+            )
 
 
 def search(n_texts: int) -> dict[str, Any]:
@@ -78,8 +174,55 @@ def search(n_texts: int) -> dict[str, Any]:
         "seconds": seconds,
         "fits": len(grid_search.cv_results_["params"]) * _FOLDS,
         "encoded": (work.counted() - before).texts,
+        "texts": len(texts),
         "distinct": len(set(texts)),
         "best": grid_search.best_params_,
+        "best_score": float(grid_search.best_score_),
+    }
+
+
+def search_c(n_texts: int, tool: str) -> dict[str, Any]:
+    """Time a search over C alone, with ours or with another tool in the pipeline."""
+    import pandas as pd
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import FunctionTransformer
+
+    from sklearn_bert import BertFeaturizer
+    from sklearn_bert.encoder import work
+
+    texts, labels = _prepare(n_texts)
+    step = BertFeaturizer() if tool == _OURS else STEPS[tool]()
+    passed = 0
+
+    def count(X: Any) -> Any:
+        nonlocal passed
+        passed += len(X)
+        return X
+
+    pipeline = Pipeline(
+        [
+            ("count", FunctionTransformer(count)),
+            ("bert", step),
+            ("clf", LogisticRegression(max_iter=200)),
+        ]
+    )
+    X = pd.Series(texts, name="text")
+    if tool != _OURS:
+        # Starts what a first call starts, such as threads.
+        ENCODERS[tool]().encode(texts[:_WARM_UP_TEXTS])
+    grid_search = GridSearchCV(pipeline, {"clf__C": _C}, cv=_folds(), refit=False)
+    before = work.counted()
+    start = time.perf_counter()
+    grid_search.fit(X, labels)
+    seconds = time.perf_counter() - start
+    return {
+        "tool": tool,
+        "seconds": seconds,
+        "fits": len(grid_search.cv_results_["params"]) * _FOLDS,
+        "texts": len(texts),
+        "encoded": (work.counted() - before).texts if tool == _OURS else passed,
         "best_score": float(grid_search.best_score_),
     }
 

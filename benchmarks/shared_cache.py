@@ -16,7 +16,7 @@ from benchmarks.report import Report, spread
 REPEATS = 1
 
 _TEXTS = 2000
-_QUICK_TEXTS = 300
+_QUICK_TEXTS = 80
 _WARM_UP_TEXTS = 64
 _GRID = {"bert__pooling": ["cls", "mean", "max"], "bert__layers": [5, 6]}
 _FIRST, _SECOND = "first process, folder empty", "second process, same folder"

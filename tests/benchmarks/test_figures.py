@@ -1,0 +1,117 @@
+"""The figures of docs/benchmarks.md, and the page that shows them."""
+
+import json
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from benchmarks.figures import FIGURES, caption, draw
+from benchmarks.render import render
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+
+
+def fit(name: str, seconds: float, score: float) -> dict:
+    return {"name": name, "seconds": seconds, "accuracy": score, "f1": score}
+
+
+def passes(**values: float) -> list[dict]:
+    return [{"seconds": 10.0, "encode_peak_bytes": 5e6, **values}]
+
+
+def encoding(corpus: str, tool: str, rate: float) -> list[dict]:
+    return [{"corpus": corpus, "tool": tool, "texts_per_second": rate}]
+
+
+ENCODED = {
+    "matrix products": [{"rates": {}}],
+    "sst2: ours bfloat16, cold store": encoding("sst2", "ours bfloat16, cold store", 4321.0),
+    "sst2: ours bfloat16, warm store": encoding("sst2", "ours bfloat16, warm store", 98765.0),
+    "imdb: some tool": encoding("imdb", "some tool", 12.0),
+}
+LIMITS = [
+    {"limit": 10e6 * i, "again": {"encoded": 4 - i}, "layer_below": {"encoded": 4}}
+    for i in range(4)
+]
+RUNS = {
+    "encode": ENCODED,
+    "search": {
+        "search": [{"seconds": 9.0}],
+        "ours": [{"tool": "ours", "seconds": 0.5}],
+        "some tool": [{"tool": "some tool", "seconds": 17.25}],
+    },
+    "depths_sst2": {"sst2": [{"fits": [fit("all", 1, 0.8), fit("none", 90, 0.9)]}]},
+    "depths_emotion": {"emotion": [{"fits": [fit("all", 1, 0.7), fit("-2", 20, 0.9)]}]},
+    "scaling": {
+        **{f"n={n}": passes(n=n) for n in (100, 1000)},
+        **{f"layers={n}": passes(layers=n) for n in (0, 6)},
+        "store": [{"n": 4, "limits": LIMITS}],
+    },
+    "tuning_cost": {
+        "freeze=-1, 16 tokens, 1,000 texts": [{"tokens": 16000, "epoch_seconds": 0.5}],
+        "freeze=-1, 16 tokens, 2,000 texts": [{"tokens": 32000, "epoch_seconds": 1.0}],
+        "one fit": [{"seconds": 3.0}],
+    },
+}
+ALL = {name: {"runs": runs} for name, runs in RUNS.items()}
+
+
+def words(image: bytes) -> str:
+    """Return what is written in a figure; letters are outlines, and named in comments."""
+    return "\n".join(re.findall("<!-- (.*?) -->", image.decode()))
+
+
+@pytest.mark.parametrize("name", list(FIGURES))
+def test_a_figure_is_the_same_file_each_time(name):
+    image = draw(name, ALL)
+
+    assert image == draw(name, ALL)
+    assert ElementTree.fromstring(image).tag.endswith("svg")
+    assert b"dc:date" not in image
+    assert caption(name)
+
+
+@pytest.mark.parametrize("name", list(FIGURES))
+def test_without_the_runs_there_is_no_figure(name):
+    assert draw(name, {}) is None
+    assert draw(name, {result: {"runs": {}} for result in ALL}) is None
+
+
+def test_rates_of_each_corpus_and_tool_are_drawn_but_warm_stores():
+    said = words(draw("encode", ALL))
+
+    assert "4,321" in said
+    assert "12" in said
+    assert "IMDB" in said
+    assert "98,765" not in said
+
+
+def test_results_of_one_corpus_that_they_do_not_name_are_drawn():
+    older = {"encode": {"runs": {"ours": [{"texts_per_second": 77.0}]}}}
+
+    assert "SST-2" in words(draw("encode", older))
+
+
+def test_only_searches_with_a_tool_are_drawn():
+    said = words(draw("search", ALL))
+
+    assert "17.25" in said
+    assert "9.00" not in said
+
+
+def test_the_page_shows_the_figures_of_the_results_that_are_there(tmp_path):
+    results = {path.stem: json.loads(path.read_text("utf-8")) for path in RESULTS.glob("*.json")}
+    page = tmp_path / "benchmarks.md"
+    folder = tmp_path / "_static" / "benchmarks"
+    folder.mkdir(parents=True)
+    (folder / "of-yesterday.svg").write_text("")
+
+    render(results, page)
+
+    text = page.read_text("utf-8")
+    shown = re.findall(r"\]\((_static/.*?\.svg)\)", text)
+    assert sorted(tmp_path / path for path in shown) == sorted(folder.glob("*.svg"))
+    assert "_static/benchmarks/depths_sst2.svg" in shown
+    assert all(f"## {title}\n" in text for title in results)

@@ -1,0 +1,64 @@
+"""`python -m benchmarks --all`: each is run, whatever becomes of the one before it."""
+
+import sys
+from types import ModuleType
+
+import pytest
+
+from benchmarks import __main__ as commands
+
+
+@pytest.fixture
+def add_benchmark(monkeypatch):
+    """Return a function that adds a benchmark to those that are run; at first there is none."""
+    monkeypatch.setattr(commands, "NAMES", ())
+
+    def add(name: str, run) -> None:
+        module = ModuleType(f"benchmarks.{name}", "Something.")
+        module.run = run
+        monkeypatch.setitem(sys.modules, f"benchmarks.{name}", module)
+        monkeypatch.setattr(commands, "NAMES", (*commands.NAMES, name))
+
+    return add
+
+
+def fail(report, options):
+    raise RuntimeError("no such thing")
+
+
+def test_a_failure_is_told_and_the_others_run(add_benchmark, capsys):
+    seen = []
+    add_benchmark("broken", fail)
+    add_benchmark("untrue", lambda report, options: report.check("1 is 2", False))
+    add_benchmark("sound", lambda report, options: seen.append((options.quick, options.repeats)))
+
+    assert commands.main(["--all", "--quick"]) == 1
+
+    assert seen == [(True, 1)]
+    printed = capsys.readouterr()
+    assert "no such thing" in printed.err
+    assert "2 failed. broken untrue" in printed.out
+
+
+def test_all_is_well_where_nothing_fails(add_benchmark, capsys):
+    add_benchmark("sound", lambda report, options: report.check("1 is 1", True))
+
+    assert commands.main(["--all"]) == 0
+    assert "1 benchmarks" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["--all", "sound"], ["--quick"], ["--quick", "sound"]])
+def test_what_would_be_ignored_is_refused(add_benchmark, arguments):
+    add_benchmark("sound", fail)
+
+    with pytest.raises(SystemExit):
+        commands.main(arguments)
+
+
+def test_every_benchmark_says_what_it_measures():
+    parser, benchmarks = commands._parser()
+
+    assert list(benchmarks) == list(commands.NAMES)
+    for name, benchmark in benchmarks.items():
+        assert parser.parse_args([name, "--quick"]).quick
+        assert (benchmark.__doc__ or "").splitlines()[0].endswith(".")
