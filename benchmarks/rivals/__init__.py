@@ -1,0 +1,1 @@
+"""The other tools, each as its documentation or its users would have it run."""
