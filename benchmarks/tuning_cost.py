@@ -6,13 +6,13 @@ The texts are SST-2 sentences joined, and cut between words. Each fit has a fres
 from __future__ import annotations
 
 import argparse
-import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from benchmarks.children import Job, Result, alternate, peak_memory
 from benchmarks.report import Report, median, spread
+from benchmarks.texts import texts_of_length
 
 REPEATS = 1
 
@@ -89,7 +89,7 @@ def fit(freeze: int | str, length: int, n: int) -> Result:
     """Time the epochs and the frozen pass of one fit, the store cold."""
     from sklearn_bert import BertFineTuneClassifier, cache
 
-    texts, labels, tokens = _texts(n, length)
+    texts, labels, tokens = texts_of_length(n, length)
     _warm_up(freeze)
     cache.clear()
     classifier = BertFineTuneClassifier(freeze=freeze, max_epochs=_EPOCHS, random_state=0)
@@ -249,61 +249,6 @@ def _sentences(n: int) -> tuple[list[str], Any]:
 
     texts, labels = fetch_sst2(subset="train", return_X_y=True)
     return texts[:n], labels[:n]
-
-
-def _texts(n: int, length: int) -> tuple[list[str], list[int], int]:
-    """Make `n` texts of at most and almost `length` tokens.
-
-    Returns
-    -------
-    texts : list of str
-    labels : list of int
-        Those of the sentences that the texts start in.
-    tokens : int
-        How many all texts have, special tokens included.
-    """
-    texts: list[str] = []
-    labels: list[int] = []
-    total = 0
-    words: list[str] = []
-    label, tokens = 0, 2
-    for word, n_tokens, of_sentence in _words():
-        if words and tokens + n_tokens > length:
-            texts.append(" ".join(words))
-            labels.append(label)
-            total += tokens
-            words, tokens = [], 2
-            if len(texts) == n:
-                break
-        if not words:
-            label = of_sentence
-        words.append(word)
-        tokens += n_tokens
-    return texts, labels, total
-
-
-def _words() -> Iterator[tuple[str, int, int]]:
-    """Yield words of SST-2 with their numbers of tokens and labels, again and again.
-
-    Each time the sentences come in another order, so that no text comes twice.
-    """
-    from transformers import AutoTokenizer
-
-    from sklearn_bert.encoder.sources import EMBEDDED_MODEL, find_model_folder
-
-    sentences, labels = _sentences(10**9)
-    split = [sentence.split() for sentence in sentences]
-    vocabulary = sorted({word for words in split for word in words})
-    tokenizer = AutoTokenizer.from_pretrained(find_model_folder(EMBEDDED_MODEL))
-    encoded = tokenizer(vocabulary, add_special_tokens=False)["input_ids"]
-    n_tokens = {word: len(ids) for word, ids in zip(vocabulary, encoded, strict=True)}
-    draw = random.Random(0)
-    order = list(range(len(sentences)))
-    while True:
-        draw.shuffle(order)
-        for i in order:
-            for word in split[i]:
-                yield word, n_tokens[word], int(labels[i])
 
 
 _PARTS: dict[str, Callable[[Report, argparse.Namespace], None]] = {
