@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["freeze_parameter", "load_classifier", "model_folder"]
-
-
-def model_folder() -> str:
-    """Return the folder of the embedded model."""
-    from sklearn_bert.encoder.sources import EMBEDDED_MODEL, find_model_folder
-
-    return str(find_model_folder(EMBEDDED_MODEL))
+__all__ = ["freeze_parameter", "load_classifier"]
 
 
 def freeze_parameter(freeze: str) -> str | int:
