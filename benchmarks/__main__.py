@@ -21,6 +21,7 @@ NAMES = (
     "kernels",
     "finetune",
     "depths",
+    "depth_search",
     "tuning_cost",
     "defaults",
     "ulmfit",
