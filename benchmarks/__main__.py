@@ -23,6 +23,7 @@ NAMES = (
     "depths",
     "depth_search",
     "tuning_cost",
+    "quality",
     "defaults",
     "ulmfit",
     "pairs",
