@@ -1,4 +1,4 @@
-"""Fine-tuning beside transformers' Trainer and a skorch pipeline, at three freeze depths.
+"""Fine-tuning beside the Trainer, skorch, tutorial loops and SetFit, at three freeze depths.
 
 SST-2, the same weights, rows, epochs, batch size and frozen layers; processor only, each fit in a
 fresh process.
@@ -8,353 +8,368 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
-from benchmarks.children import Job, Result, alternate, peak_memory
+import numpy as np
+
+from benchmarks.children import Job, Result, alternate
+from benchmarks.embedded import auto_precision, matrix_flop, model_config, model_folder
+from benchmarks.matmul import best_rates, limit_job
 from benchmarks.report import Report, median, spread
+from benchmarks.rivals.models import freeze_parameter
+from benchmarks.rivals.recipes import RECIPES
+from benchmarks.rivals.setfit import MOST_STEPS
+from benchmarks.rivals.skorch_recipe import PADDED_LENGTH
+from benchmarks.rivals.training import BATCH_SIZE, LEARNING_RATE, timed
 
 REPEATS = 1
 
 _ROWS = 2000
-_QUICK_ROWS = 200
-_QUICK_TEST_ROWS = 100
+_QUICK_ROWS = 64
+_QUICK_TEST_ROWS = 32
 _WARM_UP_TEXTS = 64
-_BATCH_SIZE = 32
-_LEARNING_RATE = 5e-5
-# The skorch recipe pads every text to this; SST-2's longest has fewer tokens.
-_PADDED_LENGTH = 128
+# SetFit pairs them with each other.
+_WARM_UP_FEWER = {"setfit": 8, "padded": 8}
 _EPOCHS = {"none": 3, "-1": 3, "all": 10}
 _QUICK_EPOCHS = {"none": 1, "-1": 1, "all": 2}
+_QUICK_FREEZE = ["-1"]
+_ROWS_A_CLASS = (8, 64, None)
+_QUICK_ROWS_A_CLASS = (8,)
+# Loops that pad so much get a part of the rows; times are linear in rows.
+_PART_OF_ROWS = {"padded": 10, "items": 4}
+_LEAST_ROWS = 8
 _OURS, _OURS_FLOAT32 = "ours", "ours, float32"
-_TRAINER, _SKORCH = "transformers Trainer", "skorch + transformers"
+_LIMIT = "matrix products"
+_SETFIT = RECIPES["setfit"].title
 _ACCURACY_MARGIN = 0.005
 # How many times faster ours has to be.
 _BOUNDS = {
-    _TRAINER: {"none": 2.5, "-1": 6, "all": 25},
-    _SKORCH: {"none": 5, "-1": 12, "all": 50},
+    "trainer": {"none": 2.5, "-1": 6, "all": 25},
+    "expert": {"none": 1.2, "-1": 2.5, "all": 12},
+    "skorch": {"none": 5, "-1": 12, "all": 50},
 }
+_LEAST_SHARE = 0.5
+# A backward pass multiplies twice what the forward pass does.
+_PASSES = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that only this benchmark has."""
     parser.add_argument("--rows", type=int, metavar="N", help=f"training rows (default {_ROWS:,})")
     parser.add_argument(
-        "--freeze",
-        nargs="+",
-        choices=list(_EPOCHS),
-        default=list(_EPOCHS),
-        help="the depths to measure (default all three)",
+        "--freeze", nargs="+", choices=list(_EPOCHS), help="the depths to measure (default all)"
     )
-    parser.add_argument("--without-skorch", action="store_true", help="leave skorch's recipe out")
+    parser.add_argument(
+        "--rivals",
+        nargs="*",
+        choices=list(RECIPES),
+        default=list(RECIPES),
+        help="what to measure beside (default all)",
+    )
     parser.add_argument("--float32", action="store_true", help="measure ours in float32 too")
 
 
 def run(report: Report, options: argparse.Namespace) -> None:
     """Measure, and fill the report."""
     n_rows = options.rows or (_QUICK_ROWS if options.quick else _ROWS)
+    depths = options.freeze or (_QUICK_FREEZE if options.quick else list(_EPOCHS))
     epochs = _QUICK_EPOCHS if options.quick else _EPOCHS
-    competitors = _competitors(options.float32)
-    if options.without_skorch:
-        del competitors[_SKORCH]
-    report.runs = {
-        f"freeze={freeze}: {name}": [] for freeze in options.freeze for name in competitors
-    }
-    for seed in range(options.repeats):
-        jobs = {
-            f"freeze={freeze}: {name}": Job(
-                function,
-                {
-                    "freeze": freeze,
-                    "epochs": epochs[freeze],
-                    "n_rows": n_rows,
-                    "n_test": _QUICK_TEST_ROWS if options.quick else None,
-                    "seed": seed,
-                    **settings,
-                },
-            )
-            for freeze in options.freeze
-            for name, (function, settings) in competitors.items()
-        }
-        for name, results in alternate(jobs, 1).items():
-            report.runs[name] += results
-    for freeze in options.freeze:
-        title = f"freeze={freeze}, {n_rows:,} rows, {epochs[freeze]} epochs"
-        _add_table(report, freeze, title, list(competitors))
+    few = _QUICK_ROWS_A_CLASS if options.quick else _ROWS_A_CLASS
+    settings = {"n_test": _QUICK_TEST_ROWS if options.quick else None}
+    jobs = {}
+    for freeze in depths:
+        common = {**settings, "n_rows": n_rows, "freeze": freeze, "epochs": epochs[freeze]}
+        jobs |= _depth_jobs(options.rivals, options.float32, common)
+    if "setfit" in options.rivals:
+        for rows_a_class in few:
+            jobs |= _few_rows_jobs(depths, epochs, {**settings, "n_rows": n_rows}, rows_a_class)
+    _measure(report, jobs, options)
+    for freeze in depths:
+        start = f"freeze={freeze}: "
+        names = {name.removeprefix(start): name for name in jobs if name.startswith(start)}
+        _add_table(report, names, f"freeze={freeze}, {epochs[freeze]} epochs")
         if not options.quick:
-            _add_checks(report, freeze, list(competitors))
-    report.note(
-        f"Seconds: one fit with everything that it does to the texts: tokenizing, the frozen pass "
-        f"of ours (the store is cold), training. Imports and the models that the others train are "
-        f"loaded before; the copy that ours trains is loaded in its fit. Time is linear in rows. "
-        f"Times ours: seconds / those of ours. Median of {options.repeats} [least..most]; "
-        f"accuracies are means. Each repeat has a seed of its own, from 0."
-    )
-    report.note(
-        f"Trainer: its defaults, so float32, lr {_LEARNING_RATE:g} for all falling in a line, and "
-        f"batches in random order, padded to their longest. skorch: NeuralNetClassifier after "
-        f"HuggingfacePretrainedTokenizer, which pads every text to {_PADDED_LENGTH} tokens; "
-        f"float32, AdamW with lr {_LEARNING_RATE:g} for all. Ours: the defaults, so batches of "
-        f"like length, and mean pooling with a head that has its own lr; the heads of the others "
-        f"are on BERT's pooler, which trains with the top layer."
-    )
-    report.note(
-        f"Peak: of the whole process, up to the end of the fit. accelerate "
-        f"{metadata.version('accelerate')}, skorch {metadata.version('skorch')}."
-    )
+            _add_checks(report, freeze, options.rivals)
+    for rows_a_class in few if "setfit" in options.rivals else ():
+        _add_few_rows_table(report, depths, rows_a_class)
+    _add_notes(report, options)
 
 
 def fit_ours(
-    freeze: str, epochs: int, n_rows: int, n_test: int | None, seed: int, precision: str
-) -> dict[str, Any]:
+    freeze: str,
+    epochs: int,
+    n_rows: int,
+    n_test: int | None,
+    seed: int,
+    precision: str = "auto",
+    rows_a_class: int | None = None,
+) -> Result:
     """Time BertFineTuneClassifier, with an empty store in memory."""
     from sklearn_bert import BertFineTuneClassifier, cache
     from sklearn_bert.encoder import work
 
     def classifier(max_epochs: int) -> BertFineTuneClassifier:
         return BertFineTuneClassifier(
-            freeze=_freeze_parameter(freeze),
+            freeze=freeze_parameter(freeze),
             max_epochs=max_epochs,
-            batch_size=_BATCH_SIZE,
+            batch_size=BATCH_SIZE,
             device="cpu",
             precision=precision,
             cache="memory",
             random_state=seed,
         )
 
-    texts, labels, test_texts, test_labels = _data(n_rows, n_test)
+    texts, labels, test_texts, test_labels = _data(n_rows, n_test, rows_a_class, seed)
     classifier(1).fit(*_warm_up_data())
     cache.clear()
     trained = classifier(epochs)
     before = work.counted()
-    result = _timed(lambda: trained.fit(texts, labels))
-    training = sum(row["seconds"] for row in trained.history_)
+    result = timed(lambda: trained.fit(texts, labels))
+    encoded = (work.counted() - before).texts
     return {
-        **result,
+        **asdict(result),
         "accuracy": float(trained.score(test_texts, test_labels)),
         "precision": trained.precision_,
-        "training_seconds": training,
-        "encoded": (work.counted() - before).texts,
+        "training_seconds": sum(row["seconds"] for row in trained.history_),
+        "encoded": encoded,
+        "rows": len(texts),
+        "gflop": _training_gflop(texts, epochs),
     }
 
 
-def fit_trainer(
-    freeze: str, epochs: int, n_rows: int, n_test: int | None, seed: int
-) -> dict[str, Any]:
-    """Time transformers' Trainer with its defaults."""
-    import numpy as np
-    from transformers import AutoTokenizer, DataCollatorWithPadding, Trainer, TrainingArguments
-
-    tokenizer = AutoTokenizer.from_pretrained(_model_folder())
-
-    def tokenized(some: Sequence[str], targets: Sequence[int]) -> list[dict[str, Any]]:
-        encoded = tokenizer(list(some), truncation=True)
-        return [
-            {"labels": int(target), **{name: values[i] for name, values in encoded.items()}}
-            for i, target in enumerate(targets)
-        ]
-
-    def train(model: Any, some: Sequence[str], targets: Sequence[int], n_epochs: int) -> Trainer:
-        arguments = TrainingArguments(
-            output_dir=folder,
-            per_device_train_batch_size=_BATCH_SIZE,
-            num_train_epochs=n_epochs,
-            learning_rate=_LEARNING_RATE,
-            seed=seed,
-            use_cpu=True,
-            dataloader_pin_memory=False,
-            report_to="none",
-            save_strategy="no",
-            logging_strategy="no",
-            eval_strategy="no",
-            disable_tqdm=True,
-        )
-        trainer = Trainer(
-            model,
-            arguments,
-            train_dataset=tokenized(some, targets),
-            data_collator=DataCollatorWithPadding(tokenizer),
-        )
-        trainer.train()
-        return trainer
-
-    texts, labels, test_texts, test_labels = _data(n_rows, n_test)
-    with tempfile.TemporaryDirectory() as folder:
-        train(_model(freeze, seed), *_warm_up_data(), 1)
-        model = _model(freeze, seed)
-        trainers = []
-        result = _timed(lambda: trainers.append(train(model, texts, labels, epochs)))
-        predicted = trainers[0].predict(tokenized(test_texts, test_labels)).predictions
+def fit_rival(
+    recipe: str,
+    freeze: str,
+    epochs: int,
+    n_rows: int,
+    n_test: int | None,
+    seed: int,
+    rows_a_class: int | None = None,
+) -> Result:
+    """Time one of the recipes."""
+    texts, labels, test_texts, test_labels = _data(n_rows, n_test, rows_a_class, seed)
+    common = {"folder": model_folder(), "freeze": freeze, "seed": seed}
+    train = RECIPES[recipe].train
+    train(*_warm_up_data(_WARM_UP_FEWER.get(recipe, _WARM_UP_TEXTS)), epochs=1, **common)
+    trained = train(texts, labels, epochs=epochs, **common)
     return {
-        **result,
-        "accuracy": float(np.mean(predicted.argmax(axis=1) == test_labels)),
-        "precision": "float32",
+        **asdict(trained.run),
+        "accuracy": float(np.mean(trained.predict(test_texts) == test_labels)),
+        "precision": RECIPES[recipe].precision,
+        "rows": len(texts),
+        "gflop": _training_gflop(texts, epochs),
     }
 
 
-def fit_skorch(
-    freeze: str, epochs: int, n_rows: int, n_test: int | None, seed: int
-) -> dict[str, Any]:
-    """Time a pipeline of skorch's tokenizer and its classifier around a transformers model."""
-    import torch
-    from sklearn.pipeline import Pipeline
-    from skorch import NeuralNetClassifier
-    from skorch.hf import HuggingfacePretrainedTokenizer
+def _depth_jobs(rivals: Sequence[str], float32: bool, common: dict[str, Any]) -> dict[str, Job]:
+    """Return the jobs of one depth by name."""
+    ours = {_OURS: "auto", _OURS_FLOAT32: "float32"} if float32 else {_OURS: "auto"}
+    jobs = {
+        name: Job(fit_ours, {**common, "precision": precision}) for name, precision in ours.items()
+    }
+    for rival in rivals:
+        if rival != "setfit":
+            n_rows = max(_LEAST_ROWS, common["n_rows"] // _PART_OF_ROWS.get(rival, 1))
+            settings = {**common, "recipe": rival, "n_rows": n_rows}
+            jobs[RECIPES[rival].title] = Job(fit_rival, settings)
+    return {f"freeze={common['freeze']}: {name}": job for name, job in jobs.items()}
+
+
+def _few_rows_jobs(
+    depths: Sequence[str],
+    epochs: dict[str, int],
+    common: dict[str, Any],
+    rows_a_class: int | None,
+) -> dict[str, Job]:
+    """Return the jobs of SetFit and, with the same rows, of ours at each depth."""
+    common = {**common, "rows_a_class": rows_a_class}
+    setfit = {**common, "recipe": "setfit", "freeze": "none", "epochs": 1}
+    jobs = {_SETFIT: Job(fit_rival, setfit)}
+    # Ours with all rows are in the tables by depth.
+    for freeze in depths if rows_a_class is not None else ():
+        settings = {**common, "freeze": freeze, "epochs": epochs[freeze]}
+        jobs[f"{_OURS}, freeze={freeze}"] = Job(fit_ours, settings)
+    return {f"{_few_title(rows_a_class)}: {name}": job for name, job in jobs.items()}
+
+
+def _few_title(rows_a_class: int | None) -> str:
+    return "all rows" if rows_a_class is None else f"{rows_a_class} rows a class"
+
+
+def _measure(report: Report, jobs: dict[str, Job], options: argparse.Namespace) -> None:
+    config = model_config()
+    native = auto_precision() == "bfloat16"
+    limit = limit_job(config["hidden_size"], config["intermediate_size"], native, options.quick)
+    report.runs = {name: [] for name in (_LIMIT, *jobs)}
+    for seed in range(options.repeats):
+        seeded = {
+            name: Job(job.function, {**job.settings, "seed": seed}) for name, job in jobs.items()
+        }
+        for name, results in alternate({_LIMIT: limit, **seeded}, 1).items():
+            report.runs[name] += results
+
+
+def _training_gflop(texts: Sequence[str], epochs: int) -> float:
+    """Count what training all layers on these texts cannot do without, padding left out."""
     from transformers import AutoTokenizer
 
-    class BertModule(torch.nn.Module):
-        def __init__(self, model: Any) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, **inputs: torch.Tensor) -> torch.Tensor:
-            logits: torch.Tensor = self.model(**inputs).logits
-            return logits
-
-    loaded_tokenizer = AutoTokenizer.from_pretrained(_model_folder())
-
-    def pipeline(model: Any, max_epochs: int) -> Pipeline:
-        net = NeuralNetClassifier(
-            BertModule,
-            module__model=model,
-            criterion=torch.nn.CrossEntropyLoss,
-            optimizer=torch.optim.AdamW,
-            lr=_LEARNING_RATE,
-            max_epochs=max_epochs,
-            batch_size=_BATCH_SIZE,
-            iterator_train__shuffle=True,
-            train_split=None,
-            device="cpu",
-            verbose=0,
-        )
-        tokenizer = HuggingfacePretrainedTokenizer(loaded_tokenizer, max_length=_PADDED_LENGTH)
-        return Pipeline([("tokenizer", tokenizer), ("net", net)])
-
-    texts, labels, test_texts, test_labels = _data(n_rows, n_test)
-    pipeline(_model(freeze, seed), 1).fit(*_warm_up_data())
-    trained = pipeline(_model(freeze, seed), epochs)
-    result = _timed(lambda: trained.fit(texts, labels))
-    accuracy = float(trained.score(test_texts, test_labels))
-    return {**result, "accuracy": accuracy, "precision": "float32"}
+    tokenizer = AutoTokenizer.from_pretrained(model_folder())
+    lengths = [len(ids) for ids in tokenizer(list(texts), truncation=True)["input_ids"]]
+    linear, _ = matrix_flop(lengths, model_config())
+    return _PASSES * epochs * linear / 1e9
 
 
-def _competitors(float32: bool) -> dict[str, tuple[Callable[..., Result], dict[str, Any]]]:
-    ours = {_OURS: "auto", _OURS_FLOAT32: "float32"} if float32 else {_OURS: "auto"}
-    return {
-        **{name: (fit_ours, {"precision": precision}) for name, precision in ours.items()},
-        _TRAINER: (fit_trainer, {}),
-        _SKORCH: (fit_skorch, {}),
-    }
-
-
-def _timed(fit: Callable[[], Any]) -> dict[str, Any]:
-    before_bytes = peak_memory()
-    start = time.perf_counter()
-    fit()
-    seconds = time.perf_counter() - start
-    return {"seconds": seconds, "before_bytes": before_bytes, "fit_peak_bytes": peak_memory()}
-
-
-def _data(n_rows: int, n_test: int | None) -> tuple[list[str], Any, list[str], Any]:
+def _data(
+    n_rows: int, n_test: int | None, rows_a_class: int | None, seed: int
+) -> tuple[list[str], np.ndarray, list[str], np.ndarray]:
+    """Return texts and labels to train on and to score on."""
     from sklearn_bert.datasets import fetch_sst2
 
     train, test = fetch_sst2(subset="train"), fetch_sst2(subset="test")
+    rows = np.arange(len(train.data))
+    if rows_a_class is not None:
+        shuffled = np.random.default_rng(seed).permutation(rows)
+        classes = np.unique(train.target)
+        rows = np.sort(
+            np.concatenate([shuffled[train.target[shuffled] == c][:rows_a_class] for c in classes])
+        )
+    rows = rows[:n_rows]
     return (
-        train.data[:n_rows],
-        train.target[:n_rows],
-        test.data[:n_test],
+        [train.data[row] for row in rows],
+        train.target[rows],
+        list(test.data[:n_test]),
         test.target[:n_test],
     )
 
 
-def _warm_up_data() -> tuple[list[str], Any]:
+def _warm_up_data(n: int = _WARM_UP_TEXTS) -> tuple[list[str], np.ndarray]:
     from sklearn_bert.datasets import fetch_sst2
 
     texts, labels = fetch_sst2(subset="dev", return_X_y=True)
-    return texts[:_WARM_UP_TEXTS], labels[:_WARM_UP_TEXTS]
+    return texts[:n], labels[:n]
 
 
-def _freeze_parameter(freeze: str) -> str | int:
-    return freeze if freeze in ("none", "all") else int(freeze)
+def _seconds_a_row(results: Sequence[Result]) -> float:
+    return median(results, "seconds") / results[0]["rows"]
 
 
-def _model_folder() -> str:
-    from sklearn_bert.encoder.sources import EMBEDDED_MODEL, find_model_folder
-
-    return str(find_model_folder(EMBEDDED_MODEL))
+def _times(report: Report, name: str, reference: str) -> float:
+    return _seconds_a_row(report.runs[name]) / _seconds_a_row(report.runs[reference])
 
 
-def _model(freeze: str, seed: int) -> Any:
-    """Load a classifier of transformers in which the same layers are frozen as in ours."""
-    import torch
-    import transformers
-
-    from sklearn_bert.encoder.depth import parameter_places
-    from sklearn_bert.encoder.freezing import resolve_freeze
-
-    transformers.logging.set_verbosity_error()
-    torch.manual_seed(seed)
-    model = transformers.AutoModelForSequenceClassification.from_pretrained(
-        _model_folder(), num_labels=2, dtype=torch.float32
-    )
-    encoder = model.base_model
-    freezing = resolve_freeze(
-        _freeze_parameter(freeze),
-        None,
-        encoder.config.num_hidden_layers,
-        parameter_places(encoder),
-    )
-    for name, parameter in encoder.named_parameters():
-        parameter.requires_grad_(name in freezing.trainable)
-    return model
+def _accuracy(report: Report, name: str) -> float:
+    return statistics.mean(result["accuracy"] for result in report.runs[name])
 
 
-def _results(report: Report, freeze: str, name: str) -> list[Result]:
-    return report.runs[f"freeze={freeze}: {name}"]
+def _share(report: Report, name: str) -> float | None:
+    """Return what part of the machine's limit a training of all layers reaches."""
+    results = report.runs[name]
+    rates = [
+        found["gflops"]
+        for way, found in best_rates(report.runs[_LIMIT]).items()
+        if way.startswith(results[0]["precision"])
+    ]
+    if not rates:
+        return None
+    reached = statistics.median(result["gflop"] / result["seconds"] for result in results)
+    return float(reached / max(rates))
 
 
-def _times_ours(report: Report, freeze: str, name: str) -> float:
-    seconds = median(_results(report, freeze, name), "seconds")
-    return seconds / median(_results(report, freeze, _OURS), "seconds")
-
-
-def _add_table(report: Report, freeze: str, title: str, names: list[str]) -> None:
+def _add_table(report: Report, names: dict[str, str], title: str) -> None:
+    """Add a table of runs, by what they are called in it."""
+    whole = title.startswith("freeze=none")
+    reference = next(name for label, name in names.items() if label.startswith(_OURS))
     rows = []
-    for name in names:
-        results = _results(report, freeze, name)
-        rows.append(
-            [
-                name,
-                spread([result["seconds"] for result in results]),
-                f"{_times_ours(report, freeze, name):.2f}",
-                f"{_accuracy(report, freeze, name):.4f}",
-                f"{median(results, 'fit_peak_bytes') / 1e6:,.0f}",
-                results[0]["precision"],
-            ]
-        )
-    columns = ["", "seconds", "times ours", "test accuracy", "peak MB", "precision"]
-    report.table(title, columns, rows)
+    for label, name in names.items():
+        results = report.runs[name]
+        row = [
+            label,
+            f"{results[0]['rows']:,}",
+            spread([result["seconds"] for result in results]),
+            f"{_times(report, name, reference):.2f}",
+            f"{_accuracy(report, name):.4f}",
+            f"{median(results, 'fit_peak_bytes') / 1e6:,.0f}",
+            results[0]["precision"],
+        ]
+        if whole:
+            share = _share(report, name)
+            row.append("" if share is None else f"{share:.0%}")
+        rows.append(row)
+    columns = ["", "rows", "seconds", "times ours", "test accuracy"]
+    columns += ["peak MB", "precision"]
+    report.table(title, columns + (["of the limit"] if whole else []), rows)
 
 
-def _accuracy(report: Report, freeze: str, name: str) -> float:
-    return statistics.mean(result["accuracy"] for result in _results(report, freeze, name))
+def _add_few_rows_table(report: Report, depths: Sequence[str], rows_a_class: int | None) -> None:
+    title = _few_title(rows_a_class)
+    names = {_SETFIT: f"{title}: {_SETFIT}"}
+    for freeze in depths:
+        all_rows = f"freeze={freeze}: {_OURS}"
+        few_rows = f"{title}: {_OURS}, freeze={freeze}"
+        names[f"{_OURS}, freeze={freeze}"] = all_rows if rows_a_class is None else few_rows
+    _add_table(report, names, title)
 
 
-def _add_checks(report: Report, freeze: str, names: list[str]) -> None:
-    least = _accuracy(report, freeze, _TRAINER) - _ACCURACY_MARGIN
-    report.check(
-        f"freeze={freeze}: our mean accuracy is at most half a point below the Trainer's",
-        _accuracy(report, freeze, _OURS) >= least,
-    )
-    for name, bounds in _BOUNDS.items():
-        if name not in names:
-            continue
-        ratio = _times_ours(report, freeze, name)
+def _add_checks(report: Report, freeze: str, rivals: Sequence[str]) -> None:
+    ours = f"freeze={freeze}: {_OURS}"
+    if "trainer" in rivals:
+        trainer = f"freeze={freeze}: {RECIPES['trainer'].title}"
         report.check(
-            f"freeze={freeze}: {name} takes at least {bounds[freeze]:g} times as long as ours: "
+            f"freeze={freeze}: our mean accuracy is at most half a point below the Trainer's",
+            _accuracy(report, ours) >= _accuracy(report, trainer) - _ACCURACY_MARGIN,
+        )
+    for rival, bounds in _BOUNDS.items():
+        if rival not in rivals:
+            continue
+        title = RECIPES[rival].title
+        ratio = _times(report, f"freeze={freeze}: {title}", ours)
+        report.check(
+            f"freeze={freeze}: {title} takes at least {bounds[freeze]:g} times as long as ours: "
             f"{ratio:.2f}",
             ratio >= bounds[freeze],
         )
+    share = _share(report, ours)
+    if freeze == "none" and share is not None and report.runs[ours][0]["precision"] == "bfloat16":
+        report.check(
+            f"freeze={freeze}: at least {_LEAST_SHARE:.0%} of the bfloat16 limit: {share:.0%}",
+            share >= _LEAST_SHARE,
+        )
+
+
+def _add_notes(report: Report, options: argparse.Namespace) -> None:
+    parts = ", ".join(f"{RECIPES[name].title} 1/{n}" for name, n in _PART_OF_ROWS.items())
+    report.note(
+        f"Seconds: one fit with everything that it does to the texts: tokenizing, the frozen pass "
+        f"of ours (the store is cold), training. Imports and the models that the others train are "
+        f"loaded before; the copy that ours trains is loaded in its fit. Times ours: seconds a "
+        f"row / those of ours; time is linear in rows, and of the rows are trained on: {parts}, "
+        f"so that their accuracies are those of fewer rows. Beside SetFit, ours is that of the "
+        f"first depth. Median of {options.repeats} [least..most]; accuracies are means. Each "
+        f"repeat has a seed of its own, from 0."
+    )
+    report.note(
+        f"Trainer: its defaults, so float32, lr {LEARNING_RATE:g} for all falling in a line, and "
+        f"batches in random order, padded to their longest. Expert: bfloat16 autocast, batches of "
+        f"like length, frozen layers under no_grad, lr 2e-4, or 1e-3 for a head alone, a tenth of "
+        f"warmup. skorch: NeuralNetClassifier after HuggingfacePretrainedTokenizer, which pads "
+        f"every text to {PADDED_LENGTH} tokens. Tutorials: hand-written loops in float32. Ours: "
+        f"the defaults, and mean pooling with a head that has its own lr; the heads of the others "
+        f"are on BERT's pooler, which trains with the top layer."
+    )
+    if "setfit" in options.rivals:
+        report.note(
+            f"SetFit: its defaults, which train the whole encoder on pairs of texts in float32; as "
+            f"pairs grow with the square of the rows, its documentation says to bound them by "
+            f"max_steps: {MOST_STEPS} steps of 16 pairs, or two pairs a row if that is more. Ours "
+            f"beside it: the depths and epochs of the other tables, with the same rows."
+        )
+    report.note(
+        f"Of the limit: three times the operations of the linear maps in a forward pass, of all "
+        f"tokens without padding, a second, of the best matrix product in that precision. Peak: "
+        f"of the whole process, up to the end of the fit. accelerate "
+        f"{metadata.version('accelerate')}, skorch {metadata.version('skorch')}, setfit "
+        f"{metadata.version('setfit')}."
+    )

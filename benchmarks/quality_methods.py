@@ -1,0 +1,211 @@
+"""The methods of the benchmark quality: each fits some rows, and predicts others."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from benchmarks.children import Result
+from benchmarks.embedded import MAX_LENGTH, model_folder
+from benchmarks.quality_tasks import TASKS, Split, load, unknown_share
+from benchmarks.rivals.models import freeze_parameter
+from benchmarks.rivals.recipes import RECIPES
+from benchmarks.rivals.training import BATCH_SIZE, timed
+
+__all__ = ["DEPTHS", "METHODS", "Method", "epochs_for", "measure"]
+
+DEPTHS = ["all", "-1", "-2", "-3", "none"]
+_STEPS = 150
+_LEAST_EPOCHS, _MOST_EPOCHS = 3, 20
+# A head by itself costs next to nothing an epoch.
+_HEAD_EPOCHS = 10
+_FOLDS = 5
+_FOLDS_OVER_DEPTHS = 3
+_STRENGTHS = [0.01, 0.1, 1.0, 10.0]
+_TFIDF_STRENGTHS = [0.1, 1.0, 10.0, 100.0]
+_LAYERS = list(range(1, 7))
+_ITERATIONS = 1000
+
+# See `Method.fit`.
+_Found = tuple[Any, float, np.ndarray]
+_Fit = Callable[[Split, str, int, int], _Found]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to classify.
+
+    Attributes
+    ----------
+    title : str
+        Its name in tables.
+    fit : callable
+        From a split, a task's name, a seed and a number of epochs to what cross-validation chose
+        (None where nothing is searched), seconds, and predictions for the rows to score.
+    """
+
+    title: str
+    fit: _Fit
+
+
+def measure(
+    part: str,
+    n_rows: int | None,
+    n_test: int | None,
+    method: str,
+    seed: int,
+    epochs: int | None = None,
+) -> Result:
+    """Fit one method on some rows of one corpus, and score it.
+
+    Parameters
+    ----------
+    part, n_rows, n_test, seed
+        See `benchmarks.quality_tasks.load`.
+    method : str
+        One of `METHODS`.
+    epochs : int or None
+        None is `epochs_for` the rows.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.metrics import accuracy_score, f1_score
+    from transformers import AutoTokenizer
+
+    from sklearn_bert.errors import LongTextWarning
+
+    split = load(part, n_rows, n_test, seed)
+    epochs = epochs or epochs_for(len(split.X))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LongTextWarning)
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        chosen, seconds, predicted = METHODS[method].fit(split, part, seed, epochs)
+    return {
+        "seed": seed,
+        "accuracy": float(accuracy_score(split.y_test, predicted)),
+        "f1": float(f1_score(split.y_test, predicted, average="macro")),
+        "chosen": chosen,
+        "seconds": seconds,
+        "train": len(split.X),
+        "test": len(split.X_test),
+        "unknown": unknown_share(split.X_test, AutoTokenizer.from_pretrained(model_folder())),
+    }
+
+
+def epochs_for(n_rows: int) -> int:
+    """Return the epochs of all that fine-tunes: more where there are few rows.
+
+    As many as make 150 steps, at least 3 and at most 20.
+    """
+    return min(max(math.ceil(_STEPS * BATCH_SIZE / n_rows), _LEAST_EPOCHS), _MOST_EPOCHS)
+
+
+def _tfidf(split: Split, part: str, seed: int, epochs: int) -> _Found:
+    """Count words and pairs of them, or characters; both texts of a pair as one."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import Pipeline
+
+    kind = ("char", (1, 3)) if TASKS[part].characters else ("word", (1, 2))
+    vectorizer = TfidfVectorizer(analyzer=kind[0], ngram_range=kind[1], sublinear_tf=True)
+    classifier = LogisticRegression(max_iter=_ITERATIONS)
+    pipeline = Pipeline([("tfidf", vectorizer), ("clf", classifier)])
+
+    def joined(X: list[Any]) -> list[str]:
+        return [text if isinstance(text, str) else " ".join(text) for text in X]
+
+    whole = Split(joined(split.X), split.y, joined(split.X_test), split.y_test)
+    return _searched(pipeline, {"clf__C": _TFIDF_STRENGTHS}, whole, _FOLDS, seed)
+
+
+def _features(split: Split, part: str, seed: int, epochs: int) -> _Found:
+    """Classify pooled vectors of the best layer; halves of pairs by themselves."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from sklearn_bert import BertFeaturizer
+
+    halves = {} if isinstance(split.X[0], str) else {"pairs": "separate", "normalize": True}
+    pipeline = Pipeline(
+        [
+            ("bert", BertFeaturizer(max_length=MAX_LENGTH, device="cpu", **halves)),
+            ("scale", StandardScaler()),
+            ("clf", LogisticRegression(max_iter=_ITERATIONS)),
+        ]
+    )
+    grid = {"bert__layers": _LAYERS, "clf__C": _STRENGTHS}
+    return _searched(pipeline, grid, split, _FOLDS, seed)
+
+
+def _ours(split: Split, part: str, seed: int, epochs: int, freeze: str) -> _Found:
+    """Fine-tune at one depth."""
+    classifier = _classifier(seed).set_params(**_at_depth(freeze, epochs))
+    run = timed(lambda: classifier.fit(split.X, split.y))
+    return None, run.seconds, classifier.predict(split.X_test)
+
+
+def _ours_searched(split: Split, part: str, seed: int, epochs: int) -> _Found:
+    """Fine-tune at the depth that cross-validation of the training rows finds best."""
+    at_depths = [_at_depth(freeze, epochs) for freeze in DEPTHS]
+    grid = [{name: [value] for name, value in depth.items()} for depth in at_depths]
+    return _searched(_classifier(seed), grid, split, _FOLDS_OVER_DEPTHS, seed)
+
+
+def _rival(split: Split, part: str, seed: int, epochs: int, recipe: str) -> _Found:
+    """Train as another tool does, all layers."""
+    trained = RECIPES[recipe].train(
+        split.X,
+        split.y,
+        folder=model_folder(),
+        freeze="none",
+        # SetFit's epochs go over pairs.
+        epochs=1 if recipe == "setfit" else epochs,
+        seed=seed,
+        max_length=MAX_LENGTH,
+    )
+    return None, trained.run.seconds, trained.predict(split.X_test)
+
+
+def _classifier(seed: int) -> Any:
+    from sklearn_bert import BertFineTuneClassifier
+
+    return BertFineTuneClassifier(
+        batch_size=BATCH_SIZE, max_length=MAX_LENGTH, device="cpu", random_state=seed
+    )
+
+
+def _at_depth(freeze: str, epochs: int) -> dict[str, Any]:
+    return {
+        "freeze": freeze_parameter(freeze),
+        "max_epochs": max(epochs, _HEAD_EPOCHS) if freeze == "all" else epochs,
+    }
+
+
+def _searched(estimator: Any, grid: Any, split: Split, n_folds: int, seed: int) -> _Found:
+    """Search within the training rows, fit the best on all of them, and predict."""
+    from sklearn.model_selection import GridSearchCV, StratifiedKFold
+
+    folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+    search = GridSearchCV(estimator, grid, cv=folds)
+    run = timed(lambda: search.fit(split.X, split.y))
+    return search.best_params_, run.seconds, search.predict(split.X_test)
+
+
+METHODS = {
+    "tfidf": Method("TF-IDF + LogisticRegression", _tfidf),
+    "features": Method("features + LogisticRegression", _features),
+    **{
+        f"freeze={freeze}": Method(f"ours, freeze={freeze}", partial(_ours, freeze=freeze))
+        for freeze in DEPTHS
+    },
+    "depth": Method("ours, depth by cross-validation", _ours_searched),
+    "trainer": Method(RECIPES["trainer"].title, partial(_rival, recipe="trainer")),
+    "expert": Method(RECIPES["expert"].title, partial(_rival, recipe="expert")),
+    "setfit": Method(RECIPES["setfit"].title, partial(_rival, recipe="setfit")),
+}

@@ -1,0 +1,119 @@
+"""The benchmark of quality: goes on where it was stopped, and claims what the numbers say."""
+
+import json
+import os
+
+import pytest
+
+from benchmarks.__main__ import main
+from benchmarks.quality_methods import epochs_for
+from benchmarks.quality_tables import fill, run_name
+from benchmarks.quality_tasks import load
+from benchmarks.report import Report
+
+needs_corpora = pytest.mark.skipif(
+    not os.environ.get("SKLEARN_BERT_DATA"),
+    reason="SKLEARN_BERT_DATA does not name a folder with the corpora",
+)
+
+
+@needs_corpora
+def test_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
+    file = tmp_path / "quality.json"
+    command = ["benchmarks", "quality", "--quick", "--methods", "tfidf", "--json", str(file)]
+
+    def run(*seeds):
+        monkeypatch.setattr("sys.argv", [*command, "--seeds", *seeds])
+        assert main() == 0
+        found = json.loads(file.read_text("utf-8"))
+        (results,) = found["runs"].values()
+        assert len(found["tables"]) == 1
+        return results, capsys.readouterr().err.count("TF-IDF")
+
+    first, n_fits = run("0")
+    assert ([result["seed"] for result in first], n_fits) == ([0], 1)
+    more, n_fits = run("0", "1")
+    assert ([result["seed"] for result in more], n_fits) == ([0, 1], 1)
+    assert more[0] == first[0]
+    again, n_fits = run("0", "1")
+    assert (again, n_fits) == (more, 0)
+
+
+def test_leaves_results_of_another_kind_alone(tmp_path, monkeypatch):
+    file = tmp_path / "quality.json"
+    written = json.dumps({"name": "quality", "settings": {"quick": False}, "runs": {}})
+    file.write_text(written)
+    monkeypatch.setattr("sys.argv", ["benchmarks", "quality", "--quick", "--json", str(file)])
+    with pytest.raises(SystemExit, match="another benchmark, or of --quick"):
+        main()
+    assert file.read_text() == written
+
+
+@needs_corpora
+@pytest.mark.parametrize("part", ["sst2", "emotion", "mrpc", "imdb_sample", "chn_hotel"])
+def test_rows_are_drawn_and_test_rows_are_not(part):
+    one, other, whole = load(part, 100, 50, 0), load(part, 100, 50, 1), load(part, None, None, 0)
+    assert len(one.X) == len(one.y) == 100
+    assert one.X != other.X
+    assert one.X_test == other.X_test == whole.X_test[:50]
+    assert set(one.X) <= set(whole.X)
+    label = one.y[0]
+    assert (one.y == label).mean() == pytest.approx((whole.y == label).mean(), abs=0.01)
+
+
+@pytest.mark.parametrize(("n_rows", "epochs"), [(100, 20), (1000, 5), (1600, 3), (6920, 3)])
+def test_few_rows_get_more_epochs(n_rows, epochs):
+    assert epochs_for(n_rows) == epochs
+
+
+def report_of(**accuracies):
+    """Return a filled report in which each method has these accuracies, by seed."""
+    report = Report("quality", "", {})
+    for method, by_seed in accuracies.items():
+        report.runs[run_name("emotion", "100", method)] = [
+            {
+                "seed": seed,
+                "size": "100",
+                "accuracy": accuracy,
+                "f1": accuracy,
+                "chosen": {"freeze": -2} if method == "depth" else None,
+                "seconds": 1.0,
+                "train": 100,
+                "test": 1000,
+                "unknown": 0.0,
+            }
+            for seed, accuracy in by_seed.items()
+        ]
+    fill(report, checked=True)
+    return report
+
+
+def test_claims_are_held_against_the_depth_that_was_chosen_without_the_test_rows():
+    report = report_of(
+        **{"freeze=none": {0: 0.99}},
+        depth={0: 0.80, 1: 0.82},
+        trainer={0: 0.81, 1: 0.82},
+        setfit={0: 0.81, 1: 0.83},
+    )
+    assert [holds for _, holds in report.checks] == [True, False]
+    assert "-0.50 points over 2 seed(s)" in report.checks[0][0]
+
+
+def test_claims_compare_the_seeds_that_both_have():
+    report = report_of(depth={0: 0.80, 1: 0.10}, trainer={0: 0.80})
+    ((claim, holds),) = report.checks
+    assert holds
+    assert "over 1 seed(s)" in claim
+
+
+def test_filling_again_repeats_nothing():
+    report = report_of(depth={0: 0.80}, trainer={0: 0.80})
+    before = len(report.tables), len(report.checks), len(report.notes)
+    fill(report, checked=True)
+    assert (len(report.tables), len(report.checks), len(report.notes)) == before
+    (table,) = report.tables
+    assert [row[0] for row in table.rows] == [
+        "ours, depth by cross-validation",
+        "transformers Trainer",
+    ]
+    assert table.rows[0][-1] == "-2 (1)"
