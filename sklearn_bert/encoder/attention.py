@@ -6,7 +6,6 @@ their own. The measurements are in docs/decisions/0004-cpu-speed.md.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -16,6 +15,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from sklearn_bert.encoder.blockwise import attend_in_blocks
 from sklearn_bert.encoder.dropout import dropout as drop
 
 __all__ = ["CPU_ATTENTION", "register_cpu_attention", "use_exact_attention"]
@@ -23,10 +23,11 @@ __all__ = ["CPU_ATTENTION", "register_cpu_attention", "use_exact_attention"]
 CPU_ATTENTION = "sklearn_bert_cpu"
 
 # Up to these lengths all scores are made at once; above, they outgrow the processor's caches.
-_LONGEST_WHOLE = {torch.bfloat16: 192, torch.float32: 40}
-# With nothing to keep for gradients, bfloat16 goes on in blocks of so many scores.
-_LONGEST_WHOLE_BEFORE_BLOCKS = 32
-_SCORES_OF_A_BLOCK = 1_000_000
+_LONGEST_WHOLE = 128
+_LONGEST_WHOLE_WITHOUT_GRADIENTS = 32
+_LONGEST_WHOLE_BEFORE_FUSED = {torch.float32: 40}
+# Rows of so many scores have their softmax in float32, which is faster for short ones.
+_SHORT_ROW = 32
 # As good as minus infinity in a softmax, and finite in bfloat16.
 _HIDDEN = -1e30
 
@@ -87,24 +88,27 @@ def cpu_attention(
 
     Parameters and return value are those that transformers' attention interface defines.
     """
-    length, size = query.shape[2:]
-    scale = size**-0.5 if scaling is None else scaling
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     unsupported = kwargs.get("is_causal") or kwargs.get("position_bias") is not None
     if not unsupported and key.shape == query.shape:
-        if (
-            query.dtype == torch.bfloat16
-            and not torch.is_grad_enabled()
-            and length > _LONGEST_WHOLE_BEFORE_BLOCKS
-        ):
-            return _in_blocks(query, key, value, attention_mask, scale), None
-        # With dropout, PyTorch has no fused kernel on a CPU.
-        if dropout or length <= _LONGEST_WHOLE.get(query.dtype, 0):
-            return _whole(query, key, value, attention_mask, scale, dropout), None
+        way = _way(query.dtype, query.shape[2], dropout)
+        if way is not None:
+            return way(query, key, value, attention_mask, scale, dropout), None
     if attention_mask is not None:
         attention_mask = attention_mask.to(query.dtype)
     return sdpa_attention_forward(
         module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
     )
+
+
+def _way(dtype: torch.dtype, length: int, dropout: float) -> Callable[..., torch.Tensor] | None:
+    """Return how to attend, or None where PyTorch's fused kernel is faster."""
+    # With dropout, PyTorch has no fused kernel on a CPU.
+    if dtype != torch.bfloat16 and not dropout:
+        return _whole if length <= _LONGEST_WHOLE_BEFORE_FUSED.get(dtype, 0) else None
+    longest = _LONGEST_WHOLE if torch.is_grad_enabled() else _LONGEST_WHOLE_WITHOUT_GRADIENTS
+    # Blocks divide by the share that is kept.
+    return _whole if length <= longest or dropout >= 1 else attend_in_blocks
 
 
 def _whole(
@@ -115,52 +119,18 @@ def _whole(
     scale: float,
     dropout: float,
 ) -> torch.Tensor:
-    """Attend with two batched products and a float32 softmax."""
+    """Attend with two batched products and a softmax."""
     batch, heads, length, size = query.shape
     flat = (batch * heads, length, size)
-    scores = torch.bmm(query.reshape(flat), key.reshape(flat).transpose(1, 2))
-    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
-    scores = scores.view(batch, heads, length, length).mul_(scale)
+    exact = torch.promote_types(query.dtype, torch.float32)
+    dtype = exact if length <= _SHORT_ROW else query.dtype
+    queries, keys = query.reshape(flat), key.reshape(flat).mT
+    scores = torch.baddbmm(query.new_empty(1), queries, keys, beta=0, alpha=scale).to(dtype)
+    scores = scores.view(batch, heads, length, length)
     if mask is not None:
-        scores = scores.add_(mask)
+        scores = scores.add_(mask.to(dtype))
     weights = torch.softmax(scores, dim=-1).to(value.dtype)
     if dropout:
         weights = drop(weights, dropout)
     attended = torch.bmm(weights.view(batch * heads, length, length), value.reshape(flat))
     return attended.view(batch, heads, length, size).transpose(1, 2).contiguous()
-
-
-def _in_blocks(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    mask: torch.Tensor | None,
-    scale: float,
-) -> torch.Tensor:
-    """Attend for some texts, or some positions of one, at a time, in memory used again.
-
-    What goes in and out of a softmax of bfloat16 is bfloat16; in between it is float32.
-    """
-    batch, heads, length, size = query.shape
-    n_texts = min(batch, max(1, _SCORES_OF_A_BLOCK // (heads * length * length)))
-    n_blocks = max(1, round(n_texts * heads * length * length / _SCORES_OF_A_BLOCK))
-    n_rows = -(-length // n_blocks)
-    memory = query.new_empty(n_texts * heads * n_rows * length)
-    attended = query.new_empty(batch, length, heads, size)
-    mask = None if mask is None else mask.to(query.dtype)
-    for text in range(0, batch, n_texts):
-        texts = slice(text, min(text + n_texts, batch))
-        flat = ((texts.stop - text) * heads, length, size)
-        queries, values = query[texts].reshape(flat), value[texts].reshape(flat)
-        keys = key[texts].reshape(flat).transpose(1, 2)
-        for row in range(0, length, n_rows):
-            rows = slice(row, min(row + n_rows, length))
-            shape = (flat[0], rows.stop - row, length)
-            scores = memory[: math.prod(shape)].view(shape)
-            torch.baddbmm(scores, queries[:, rows], keys, beta=0, alpha=scale, out=scores)
-            if mask is not None:
-                scores.view(-1, heads, *shape[1:]).add_(mask[texts, :, rows])
-            torch.softmax(scores, dim=-1, out=scores)
-            found = torch.bmm(scores, values).view(-1, heads, shape[1], size)
-            attended[texts, rows] = found.transpose(1, 2)
-    return attended

@@ -12,7 +12,7 @@ from torch import nn
 
 from sklearn_bert.encoder.randomness import generator
 
-__all__ = ["CpuDropout", "dropout", "use_cpu_dropout"]
+__all__ = ["CpuDropout", "draw_kept", "dropout", "use_cpu_dropout"]
 
 _BITS = 16
 
@@ -29,11 +29,16 @@ def dropout(values: torch.Tensor, p: float) -> torch.Tensor:
     """
     if p >= 1:
         return values * 0
-    draws = torch.empty(-(-values.numel() // 4), dtype=torch.int64)
+    return values * (draw_kept(values.shape, p).to(values.dtype) * (1 / (1 - p)))
+
+
+def draw_kept(shape: torch.Size, p: float) -> torch.Tensor:
+    """Draw which values are kept: a boolean tensor, False with probability `p`."""
+    n_values = shape.numel()
+    draws = torch.empty(-(-n_values // 4), dtype=torch.int64)
     draws.random_(-(2**63), None, generator=generator())
-    bits = draws.view(torch.int16)[: values.numel()].view(values.shape)
-    kept = bits >= round(p * 2**_BITS) - 2 ** (_BITS - 1)
-    return values * (kept.to(values.dtype) * (1 / (1 - p)))
+    bits = draws.view(torch.int16)[:n_values].view(shape)
+    return bits >= round(p * 2**_BITS) - 2 ** (_BITS - 1)
 
 
 class CpuDropout(nn.Dropout):

@@ -1,0 +1,181 @@
+"""Attention in blocks of scores, whose memory is used again, with and without gradients.
+
+Scores of a batch of long texts are so large that the system hands out new pages for them in each
+layer, which takes longer than the products. Backward, weights are computed again instead of kept,
+as in FlashAttention (arXiv 2205.14135). The measurements are in docs/decisions/0004-cpu-speed.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from sklearn_bert.encoder.dropout import draw_kept
+
+__all__ = ["attend_in_blocks"]
+
+_SCORES_OF_A_BLOCK = 1_000_000
+
+
+def attend_in_blocks(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    scale: float,
+    dropout: float = 0.0,
+) -> torch.Tensor:
+    """Return what is attended to, of shape (batch, length, heads, size).
+
+    Parameters
+    ----------
+    query, key, value : Tensor of shape (batch, heads, length, size)
+        What goes in and out of a softmax has their type; in between it is float32.
+    mask : Tensor that broadcasts to (batch, heads, length, length), or None
+        Numbers to be added to the scores; no gradient flows to it.
+    scale : float
+        A factor of the scores.
+    dropout : float, default=0.0
+        The share of weights that are dropped, less than 1.
+    """
+    mask = None if mask is None else mask.to(query.dtype)
+    attended: torch.Tensor = _Attention.apply(query, key, value, mask, scale, dropout)
+    return attended
+
+
+@dataclass
+class _Block:
+    """Some texts, or some positions of one, with their heads one after another."""
+
+    texts: slice
+    rows: slice
+    heads: int
+    length: int
+
+    @property
+    def n_maps(self) -> int:
+        return (self.texts.stop - self.texts.start) * self.heads
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.n_maps, self.rows.stop - self.rows.start, self.length
+
+    def whole(self, states: torch.Tensor) -> torch.Tensor:
+        """Return all positions of the texts, of shape (maps, length, size)."""
+        return states[self.texts].reshape(self.n_maps, self.length, states.shape[-1])
+
+    def part(self, states: torch.Tensor) -> torch.Tensor:
+        """Return the block's positions of the texts, of shape (maps, rows, size)."""
+        return states[self.texts, :, self.rows].reshape(*self.shape[:2], states.shape[-1])
+
+    def put(self, states: torch.Tensor, found: torch.Tensor) -> None:
+        """Write the block's positions into states of shape (batch, heads, length, size)."""
+        shape = (-1, self.heads, self.shape[1], found.shape[-1])
+        states[self.texts, :, self.rows] = found.view(shape)
+
+    def weights(
+        self,
+        memory: torch.Tensor,
+        query: torch.Tensor,
+        keys: torch.Tensor,
+        mask: torch.Tensor | None,
+        scale: float,
+    ) -> torch.Tensor:
+        """Return the softmax of the block's scores."""
+        scores = _view(memory, self.shape)
+        torch.baddbmm(scores, self.part(query), keys.mT, beta=0, alpha=scale, out=scores)
+        if mask is not None:
+            rows = self.rows if mask.shape[2] > 1 else slice(None)
+            texts = self.texts if len(mask) > 1 else slice(None)
+            scores.view(-1, self.heads, *self.shape[1:]).add_(mask[texts, :, rows])
+        return torch.softmax(scores, dim=-1, out=scores)
+
+
+class _Attention(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        context: Any,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        mask: torch.Tensor | None,
+        scale: float,
+        dropout: float,
+    ) -> torch.Tensor:
+        batch, heads, length, size = query.shape
+        attended = query.new_empty(batch, length, heads, size)
+        memory = _memory(query)
+        kept = []
+        with torch.autocast(query.device.type, enabled=False):
+            for block in _blocks(query.shape):
+                weights = block.weights(memory, query, block.whole(key), mask, scale)
+                if dropout:
+                    kept.append(draw_kept(weights.shape, dropout))
+                    weights.mul_(kept[-1])
+                found = torch.bmm(weights, block.whole(value)).div_(1 - dropout)
+                block.put(attended.transpose(1, 2), found)
+        context.save_for_backward(query, key, value, mask, attended, *kept)
+        context.scale, context.dropout = scale, dropout
+        return attended
+
+    @staticmethod
+    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        query, key, value, mask, attended, *kept = context.saved_tensors
+        batch, heads, length, size = query.shape
+        gradients = [query.new_zeros(batch, length, heads, size).transpose(1, 2) for _ in range(3)]
+        along = (gradient * attended).sum(dim=-1, keepdim=True).transpose(1, 2)
+        gradient = gradient.div(1 - context.dropout).transpose(1, 2)
+        memories = [_memory(query) for _ in range(3 if kept else 2)]
+        for number, block in enumerate(_blocks(query.shape)):
+            keys, values, wanted = block.whole(key), block.whole(value), block.part(gradient)
+            weights = block.weights(memories[0], query, keys, mask, context.scale)
+            change = torch.bmm(wanted, values.mT, out=_view(memories[1], block.shape))
+            used = weights
+            if kept:
+                change.mul_(kept[number])
+                used = torch.mul(weights, kept[number], out=_view(memories[2], block.shape))
+            _add(block, gradients[2], torch.bmm(used.mT, wanted))
+            change.sub_(block.part(along)).mul_(weights)
+            block.put(gradients[0], torch.bmm(change, keys).mul_(context.scale))
+            _add(block, gradients[1], torch.bmm(change.mT, block.part(query)).mul_(context.scale))
+        return *gradients, None, None, None
+
+
+def _blocks(shape: torch.Size) -> Iterator[_Block]:
+    batch, heads, length, _ = shape
+    n_texts, n_rows = _sizes(shape)
+    for text in range(0, batch, n_texts):
+        for row in range(0, length, n_rows):
+            yield _Block(
+                slice(text, min(text + n_texts, batch)),
+                slice(row, min(row + n_rows, length)),
+                heads,
+                length,
+            )
+
+
+def _sizes(shape: torch.Size) -> tuple[int, int]:
+    """Return how many texts a block has, and how many positions of each."""
+    batch, heads, length, _ = shape
+    n_texts = min(batch, max(1, _SCORES_OF_A_BLOCK // (heads * length * length)))
+    n_blocks = -(-n_texts * heads * length * length // _SCORES_OF_A_BLOCK)
+    return n_texts, -(-length // n_blocks)
+
+
+def _memory(query: torch.Tensor) -> torch.Tensor:
+    """Return room for the scores of the largest block."""
+    n_texts, n_rows = _sizes(query.shape)
+    return query.new_empty(n_texts * query.shape[1] * n_rows * query.shape[2])
+
+
+def _view(memory: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    return memory[: math.prod(shape)].view(shape)
+
+
+def _add(block: _Block, total: torch.Tensor, found: torch.Tensor) -> None:
+    """Add to all positions of the block's texts."""
+    total[block.texts] += found.view(-1, block.heads, *found.shape[1:])
