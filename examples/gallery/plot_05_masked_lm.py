@@ -11,13 +11,14 @@ the model learns to predict them. Its folder is ``model=`` of every other estima
 # is a sentence encoder that has lost the head which predicts tokens, so it gets a new one, and most
 # of what is gained in the first epochs is the head's.
 
+import numpy as np
+
 from sklearn_bert import BertMaskedLM
 from sklearn_bert.datasets import load_sample_reviews
 
 reviews = load_sample_reviews()
-texts = [
-    text for text, language in zip(reviews.data, reviews.language, strict=True) if language == "en"
-]
+english = reviews.language == "en"
+texts = np.array(reviews.data)[english].tolist()
 train, held_out = texts[60:], texts[:60]
 language = BertMaskedLM(chunk_length=64, batch_size=8, max_epochs=5, random_state=0)
 language.fit(train, X_val=held_out)
@@ -28,7 +29,6 @@ print(language.has_pretrained_head_)
 # 30,522, which is what guessing would give: a random head is confidently wrong.
 
 import matplotlib.pyplot as plt
-import numpy as np
 
 perplexity = np.exp([row["valid_loss"] for row in language.history_])
 figure, ax = plt.subplots(figsize=(6, 3), layout="constrained")
@@ -61,11 +61,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_bert import BertFeaturizer
 
-sentiment = [
-    label
-    for label, language in zip(reviews.target, reviews.language, strict=True)
-    if language == "en"
-]
+sentiment = reviews.target[english]
 
 
 def accuracies(featurizer):

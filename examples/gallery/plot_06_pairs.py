@@ -33,9 +33,9 @@ X_test, y_test = paired(halves[1], 300, seed=1)
 print(*X_test[0], bool(y_test[0]), sep="\n")
 
 # %%
-# ``pairs="joint"`` reads both as one text, as BERT was trained to; ``pairs="separate"`` encodes each
-# by itself and joins the vectors as ``[u, v, |u - v|, u * v]``. Fine-tuned, the model learns to read
-# pairs.
+# ``pairs="joint"`` reads both as one text, as BERT was trained to; ``pairs="separate"`` encodes
+# each by itself and joins the vectors as ``[u, v, |u - v|, u * v]``. Fine-tuned, the model learns
+# to read pairs.
 
 import pandas as pd
 from sklearn.linear_model import LogisticRegression

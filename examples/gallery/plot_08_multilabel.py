@@ -32,8 +32,8 @@ from sklearn_bert import BertFineTuneClassifier
 tagger = BertFineTuneClassifier(freeze=-2, max_epochs=6, batch_size=16, random_state=0)
 tagger.fit(X_train, y_train)
 probabilities = tagger.predict_proba(X_test)
-for text, row in list(zip(X_test, probabilities.round(2)))[:3]:
-    print(dict(zip(names, row.tolist())), text)
+for text, row in zip(X_test[:3], probabilities[:3].round(2), strict=True):
+    print(dict(zip(names, row.tolist(), strict=True)), text)
 
 # %%
 # scikit-learn's metrics take the matrix as it is.
@@ -69,6 +69,5 @@ tasks = np.column_stack([reviews.target, reviews.language]).astype(object)
 tasks[::2, 0] = None
 both = BertFineTuneClassifier(freeze=-2, max_epochs=4, batch_size=16, random_state=0)
 both.fit(reviews.data, tasks)
-pd.DataFrame(
-    both.predict(["很好吃，还会再来。", "It broke after a day."]), columns=["sentiment", "language"]
-)
+new = ["很好吃，还会再来。", "It broke after a day."]
+pd.DataFrame(both.predict(new), index=new, columns=["sentiment", "language"])

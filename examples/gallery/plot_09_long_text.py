@@ -8,7 +8,8 @@ is at the end.
 """
 
 # %%
-# Each text is a thread of ten reviews: nine neutral ones, and at the end one that praises or blames.
+# Each text is a thread of ten reviews: nine neutral ones, and at the end one that praises or
+# blames.
 
 import numpy as np
 
