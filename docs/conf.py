@@ -51,4 +51,4 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"index": [], "start": [], "glossary": [], "coming_from": [], "benchmarks": []}
+html_sidebars = {"index": [], "start": [], "glossary": [], "coming_from": []}

@@ -27,7 +27,8 @@ classifier = BertFineTuneClassifier(
 ).fit(X_train, y_train, X_val=X_val, y_val=y_val)
 
 # %%
-# Dotted lines are where another layer joins. The grey area is the learning rate of the top layer.
+# Dotted lines are where another layer joins. The grey area is the highest learning rate, which
+# is the head's.
 
 import matplotlib.pyplot as plt
 
