@@ -20,6 +20,7 @@ templates_path = ["_templates"]
 numpydoc_show_class_members = False
 autodoc_typehints = "none"
 autosummary_generate = True
+toc_object_entries_show_parents = "hide"
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 

@@ -32,7 +32,7 @@ from sklearn_bert import BertFineTuneClassifier
 tagger = BertFineTuneClassifier(freeze=-2, max_epochs=6, batch_size=16, random_state=0)
 tagger.fit(X_train, y_train)
 probabilities = tagger.predict_proba(X_test)
-for text, row in zip(X_test[:3], probabilities[:3].round(2), strict=True):
+for text, row in zip(X_test[:3], probabilities[:3].astype(float).round(2), strict=True):
     print(dict(zip(names, row.tolist(), strict=True)), text)
 
 # %%
@@ -63,11 +63,12 @@ plt.show()
 
 # %%
 # The same as two tasks that share an encoder: sentiment and language. Half of the texts have no
-# sentiment here (None); they still teach the other task.
+# sentiment here (None); they still teach the other task. The encoder is English: it knows Chinese
+# when it sees it, and understands little of it.
 
 tasks = np.column_stack([reviews.target, reviews.language]).astype(object)
 tasks[::2, 0] = None
 both = BertFineTuneClassifier(freeze=-2, max_epochs=4, batch_size=16, random_state=0)
 both.fit(reviews.data, tasks)
-new = ["很好吃，还会再来。", "It broke after a day."]
+new = ["It broke after a day.", "Everyone was kind and quick.", "两点到三点关门。"]
 pd.DataFrame(both.predict(new), index=new, columns=["sentiment", "language"])
