@@ -22,7 +22,7 @@ class Block(NamedTuple):
 
 
 def python_blocks(text):
-    found = re.findall(r"^(?:<!-- needs: (.*) -->\n)?```python\n(.*?)^```", text, re.M | re.S)
+    found = re.findall(r"^(?:<!-- needs: ([^\n]*) -->\n)?```python\n(.*?)^```", text, re.M | re.S)
     return [Block(code, tuple(needs.split(", ")) if needs else ()) for needs, code in found]
 
 
@@ -72,8 +72,9 @@ def test_blocks_with_other_packages_run(document, number, capsys):
 
 
 def test_blocks_are_found_with_what_they_need():
-    text = "```python\na\n```\n<!-- needs: x, y -->\n```python\nb\n```\n\n```sh\nc\n```\n"
-    assert python_blocks(text) == [Block("a\n", ()), Block("b\n", ("x", "y"))]
+    plain, marked = "```python\na\n```\n", "<!-- needs: x, y -->\n```python\nb\n```\n"
+    text = plain + marked + "\n```sh\nc\n```\n" + marked
+    assert python_blocks(text) == [Block("a\n", ()), *[Block("b\n", ("x", "y"))] * 2]
 
 
 def test_readme_names_both_commands():
