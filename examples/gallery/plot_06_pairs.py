@@ -80,8 +80,9 @@ ax.invert_yaxis()
 plt.show()
 
 # %%
-# The embedded model is a sentence encoder: what it makes of two texts read as one is of no use here,
-# and each by itself is what it was trained for. Halves recur in many pairs, and are encoded once.
+# The embedded model is a sentence encoder: what it makes of two texts read as one is of no use
+# here, and each by itself is what it was trained for. Halves recur in many pairs, and are encoded
+# once.
 #
 # The fine-tuned model has to learn from 500 pairs how to read pairs at all, which is too few. With
 # 4,076 pairs of MRPC it is far ahead of both: see :doc:`/pairs`.

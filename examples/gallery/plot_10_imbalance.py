@@ -87,7 +87,7 @@ ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %%
-# All three order the texts about equally well, as average precision says: what differs is where they
-# cut. With so few rare texts the first classifier finds few of them and is right about those.
-# Weights move the cut a little; a tuned threshold puts it where balanced accuracy is highest, at the
-# price of false alarms. Which is better depends on what a missed complaint costs.
+# All three order the texts about equally well, as average precision says: what differs is where
+# they cut. With so few rare texts the first classifier finds few of them and is right about those.
+# Weights move the cut a little; a tuned threshold puts it where balanced accuracy is highest, at
+# the price of false alarms. Which is better depends on what a missed complaint costs.
