@@ -1,6 +1,8 @@
 """Links between the pages of README and docs lead somewhere, without a network or a build."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+# A port where nothing listens.
+NOWHERE = "http://127.0.0.1:9"
 PAGES = sorted(
     [*ROOT.glob("*.md"), *DOCS.glob("*.md"), *DOCS.glob("decisions/*.md")],
     key=lambda path: path.relative_to(ROOT).as_posix(),
@@ -76,3 +80,27 @@ def test_built_pages_are_checked(link, problem, tmp_path):
     assert result.returncode == (1 if problem else 0), result.stderr
     listed = (tmp_path / "external_links.txt").read_text(encoding="utf-8").split()
     assert listed == (["https://example.org/x"] if "example.org" in link else [])
+
+
+@pytest.mark.slow
+def test_pages_build_without_a_warning_and_without_a_network(tmp_path):
+    for package in ("sphinx", "numpydoc", "myst_parser", "pydata_sphinx_theme", "sphinx_gallery"):
+        pytest.importorskip(package, reason="needs the docs extra")
+    built = shutil.ignore_patterns("_build", "gallery", "generated")
+    shutil.copytree(DOCS, tmp_path / "docs", ignore=built)
+    shutil.copytree(ROOT / "examples" / "gallery", tmp_path / "examples" / "gallery")
+    nowhere = dict.fromkeys(["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"], NOWHERE)
+    variables = {**os.environ, **nowhere, "PYTHONPATH": str(ROOT)}
+    # `make docs` runs the gallery's examples too; here they are shown only.
+    sphinx = ["-m", "sphinx", "-W", "--keep-going", "-D", "plot_gallery=0", "-b", "html"]
+    for command in ([*sphinx, "docs", "html"], ["docs/check_links.py", "html"]):
+        result = subprocess.run(
+            [sys.executable, *command],
+            cwd=tmp_path,
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stderr + result.stdout
+    assert (tmp_path / "html" / "gallery" / "plot_01_features_pipeline.html").is_file()
