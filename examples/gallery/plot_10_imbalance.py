@@ -35,7 +35,7 @@ from sklearn.model_selection import TunedThresholdClassifierCV
 
 from sklearn_bert import BertFineTuneClassifier
 
-settings = {"freeze": -2, "max_epochs": 4, "batch_size": 16, "random_state": 0}
+settings = {"freeze": -2, "max_epochs": 6, "batch_size": 16, "random_state": 0}
 compared = {
     "as it comes": BertFineTuneClassifier(**settings),
     "class_weight='balanced'": BertFineTuneClassifier(class_weight="balanced", **settings),
