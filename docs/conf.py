@@ -19,6 +19,8 @@ templates_path = ["_templates"]
 
 numpydoc_show_class_members = False
 autodoc_typehints = "none"
+# What docstrings have in single backticks are names of parameters and the like.
+default_role = "literal"
 autosummary_generate = True
 toc_object_entries_show_parents = "hide"
 myst_enable_extensions = ["colon_fence"]
