@@ -115,7 +115,6 @@ class TrainingCurveDisplay(Display):
         """
         ax = self._axes(ax)
         self.rate_ax_, self.score_ax_ = ax.twinx(), None
-        self._fill_rates(self.rate_ax_)
         lines = [
             *self._line(ax, "train_loss", "training loss", color="C1"),
             *self._line(ax, "valid_loss", "validation loss", color="C1", linestyle="--"),
@@ -124,9 +123,11 @@ class TrainingCurveDisplay(Display):
             self.score_ax_ = ax.twinx()
             lines += self._line(self.score_ax_, "valid_score", self.score_name, color=_SCORE_COLOR)
             self.score_ax_.set_ylabel(self.score_name[:1].upper() + self.score_name[1:])
+        lines.append(self._fill_rates(self.rate_ax_))
         self._mark_unfreezing(ax)
         ax.set(xlabel="Epoch", ylabel="Loss", xticks=[row["epoch"] for row in self.history])
-        ax.legend(handles=lines, loc="best")
+        # Above, since the lines of two axes leave no place that is free in every training.
+        ax.legend(handles=lines, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
         # Lines in front of the area.
         ax.set_zorder(self.rate_ax_.get_zorder() + 1)
         ax.patch.set_visible(False)
@@ -147,13 +148,14 @@ class TrainingCurveDisplay(Display):
             if count > before:
                 ax.axvline(epoch - 0.5, color="0.6", linestyle=":", linewidth=1)
 
-    def _fill_rates(self, ax: Axes) -> None:
+    def _fill_rates(self, ax: Axes) -> Any:
         rows = [row for row in self.history if "lr" in row]
         highest = max((row["lr"] for row in rows), default=0.0)
-        ax.fill_between([r["epoch"] for r in rows], [r["lr"] for r in rows], color=_RATE_COLOR)
         # The area takes the lower third; its height is told, since this axis has no ticks.
         ax.set(ylim=(0, 3 * highest or 1), yticks=[])
-        ax.text(0.01, 0.01, f"area: learning rate, up to {highest:.1e}", transform=ax.transAxes)
+        epochs, rates = [row["epoch"] for row in rows], [row["lr"] for row in rows]
+        label = f"learning rate, up to {highest:.1e}"
+        return ax.fill_between(epochs, rates, color=_RATE_COLOR, label=label)
 
 
 class FreezeDepthDisplay(Display):
