@@ -9,7 +9,7 @@ ifneq ($(wildcard ../shared/data),)
 export SKLEARN_BERT_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: demo test test-slow lint bench docs clean
+.PHONY: demo test test-slow lint bench docs picture clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
@@ -30,6 +30,13 @@ bench: $(VENV)/.bench
 
 docs: $(VENV)/.docs
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+# The pictures of README and docs; that of the report needs a browser (see tools/browser.py).
+picture: $(VENV)/.test
+	$(BIN)/python -m benchmarks.picture
+	$(BIN)/sklearn-bert compare sklearn_bert/datasets/data/sample_reviews.csv \
+	    --text text --label label --html docs/_build/sample.html
+	$(BIN)/python -m tools.report_picture docs/_build/sample.html docs/_static/compare-report.png
 
 clean:
 	rm -rf $(VENV) docs/_build .pytest_cache .mypy_cache .ruff_cache
