@@ -50,7 +50,7 @@ $(VENV)/.torch: constraints.txt | $(BIN)/python
 	touch $@
 
 $(VENV)/.demo: pyproject.toml $(VENV)/.torch
-	$(PIP) -e ".[embedded]"
+	$(PIP) -e ".[embedded,cli]"
 	touch $@
 
 $(VENV)/.test: pyproject.toml $(VENV)/.torch

@@ -10,8 +10,8 @@ import numpy as np
 import sklearn_bert
 from sklearn_bert.comparison.charts import score_bars, upright_bars
 from sklearn_bert.comparison.clock import duration
+from sklearn_bert.comparison.columns import HEADINGS, cells_of
 from sklearn_bert.comparison.duplicates import SIMILARITY
-from sklearn_bert.comparison.live import HEADINGS, cells_of
 from sklearn_bert.comparison.markup import Markup, element, join
 from sklearn_bert.comparison.recommending import METRIC_NAMES
 from sklearn_bert.comparison.result import Comparison
@@ -300,13 +300,15 @@ def _table(
     """
 
     def cell(row: int, column: int, content: Any) -> Markup:
-        if column <= text:
-            label = {"class_": "text", "dir": "auto"}
-        else:
-            label = {"class_": "right" if diagonal and column == row + 1 else None}
-        if text >= 0:
-            label["data_label"] = headings[column]
-        return element("td", content, **label)
+        is_text = column <= text
+        on_diagonal = diagonal and column == row + 1
+        return element(
+            "td",
+            content,
+            class_="text" if is_text else "right" if on_diagonal else None,
+            dir="auto" if is_text else None,
+            data_label=headings[column] if text >= 0 else None,
+        )
 
     head = element("tr", *(element("th", heading, scope="col") for heading in headings))
     body = (
