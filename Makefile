@@ -9,7 +9,7 @@ ifneq ($(wildcard ../shared/data),)
 export SKLEARN_BERT_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: demo test test-slow lint bench docs clean
+.PHONY: demo test test-slow lint bench docs picture clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
@@ -32,6 +32,13 @@ docs: $(VENV)/.docs
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 	$(BIN)/python docs/check_links.py docs/_build/html
 
+# The pictures of README and docs; that of the report needs a browser (see tools/browser.py).
+picture: $(VENV)/.test
+	$(BIN)/python -m benchmarks.picture
+	$(BIN)/sklearn-bert compare sklearn_bert/datasets/data/sample_reviews.csv \
+	    --text text --label label --html docs/_build/sample.html
+	$(BIN)/python -m tools.report_picture docs/_build/sample.html docs/_static/compare-report.png
+
 clean:
 	rm -rf $(VENV) docs/_build docs/gallery docs/generated .pytest_cache .mypy_cache .ruff_cache
 
@@ -44,7 +51,7 @@ $(VENV)/.torch: constraints.txt | $(BIN)/python
 	touch $@
 
 $(VENV)/.demo: pyproject.toml $(VENV)/.torch
-	$(PIP) -e ".[embedded]"
+	$(PIP) -e ".[embedded,cli]"
 	touch $@
 
 $(VENV)/.test: pyproject.toml $(VENV)/.torch

@@ -9,6 +9,7 @@ import warnings
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ def run_compare(arguments: Namespace) -> int:
     int
         0, or 130 if Ctrl-C ended it early; what is done is printed then too.
     """
+    _check_places(arguments)
     texts, labels = _texts_and_labels(arguments)
     comparison = compare(
         texts,
@@ -158,6 +160,23 @@ def _texts(chunk: pd.DataFrame, columns: Sequence[str], fill: str | None) -> lis
     return cells[0] if len(cells) == 1 else list(zip(*cells, strict=True))
 
 
+def _check_places(arguments: Namespace) -> None:
+    """Refuse what could not be written, before the time of a comparison is spent."""
+    if arguments.label in arguments.text:
+        raise TableError(
+            f"--label {arguments.label} is the column of the texts. Name that of the labels."
+        )
+    if arguments.save and Path(arguments.save).is_file():
+        raise TableError(f"--save {arguments.save} is a file. Name a folder.")
+    if not arguments.html:
+        return
+    report = Path(arguments.html)
+    if report.is_dir():
+        raise TableError(f"--html {report} is a folder. Name a file in it.")
+    if not report.parent.is_dir():
+        raise TableError(f"There is no folder {report.parent} to write {report.name} to. Make it.")
+
+
 def _texts_and_labels(arguments: Namespace) -> tuple[list[Any], np.ndarray]:
     """Read the whole file; rows without a text or a label are left out, and counted aloud."""
     texts: list[Any] = []
@@ -178,6 +197,11 @@ def _texts_and_labels(arguments: Namespace) -> tuple[list[Any], np.ndarray]:
         raise TableError(f"{arguments.file} has no row with both a text and a label.")
     if n_left_out:
         _say(f"{n_left_out:,} rows without a text or a label are left out")
+    if len(set(map(str, labels))) == 1:
+        raise TableError(
+            f"{arguments.file}: all {len(labels):,} labels in {arguments.label} are {labels[0]!r}. "
+            f"To tell texts apart, there have to be at least two."
+        )
     # Cells of a workbook may be numbers here and words there.
     kinds = Counter(map(type, labels))
     return texts, np.array(labels if len(kinds) == 1 else list(map(str, labels)))

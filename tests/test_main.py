@@ -282,6 +282,31 @@ class TestHowItEnds:
         (tmp_path / "in.csv").write_text("text,label\n,\n")
         assert "no row with both" in self.error(capsys, "compare", tmp_path / "in.csv", *columns)
 
+    def test_one_class(self, tmp_path, capsys):
+        path = tmp_path / "in.csv"
+        path.write_text("text,label\n" + "a film,x\n" * 10)
+        columns = ("--text", "text", "--label", "label")
+        assert "all 10 labels in label are 'x'" in self.error(capsys, "compare", path, *columns)
+
+    def test_texts_that_are_the_labels(self, reviews, capsys):
+        columns = ("--text", "Comment", "--label", "Comment")
+        assert "is the column of the texts" in self.error(capsys, "compare", reviews, *columns)
+
+    @pytest.mark.parametrize(
+        ("option", "place", "message"),
+        [
+            ("--html", "none/report.html", "no folder"),
+            ("--html", "", "is a folder"),
+            ("--save", "reviews.csv", "is a file"),
+        ],
+    )
+    def test_places_are_checked_before_time_is_spent(
+        self, reviews, capsys, tmp_path, option, place, message
+    ):
+        columns = ("--text", "Comment", "--label", "Emotion")
+        error = self.error(capsys, "compare", reviews, *columns, option, tmp_path / place)
+        assert message in error
+
     def test_no_model(self, reviews, tmp_path, capsys, monkeypatch):
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
         columns = ("--text", "Comment", "--label", "Emotion")

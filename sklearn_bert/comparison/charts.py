@@ -21,13 +21,14 @@ def score_bars(
     for number, (name, mean, spread) in enumerate(zip(names, means, deviations, strict=True)):
         y = top + number * row
         low, high = max(0.0, mean - spread), min(1.0, mean + spread)
+        line = {"x1": _px(270 * low), "x2": _px(270 * high), "y1": y + 24, "y2": y + 24}
         shapes += [
             element("text", _short(name), x=0, y=y + 12, class_="name"),
             element("rect", x=0, y=y + 18, width=270, height=12, class_="empty"),
             element("rect", x=0, y=y + 18, width=_px(270 * mean), height=12, class_="bar"),
-            element(
-                "line", x1=_px(270 * low), x2=_px(270 * high), y1=y + 24, y2=y + 24, class_="spread"
-            ),
+            # Ink on a bar is hard to see without paper around it.
+            element("line", **line, class_="halo"),
+            element("line", **line, class_="spread"),
             element("text", f"{mean:.3f}", x=_WIDTH, y=y + 28, class_="value"),
         ]
     return _svg(shapes, top + len(names) * row, label)

@@ -88,7 +88,8 @@ def compare(
     random_state : int, RandomState instance or None, default=None
         Fixes folds and fine-tuning. None draws a seed, which `code` names.
     verbose : int, default=0
-        1 shows a table that fills, or lines where standard error is no terminal or rich is missing.
+        1 shows a table that fills while candidates run, or lines where standard error is no
+        terminal or rich is missing. ``print`` shows the final table.
 
     Returns
     -------
@@ -151,7 +152,7 @@ def compare(
     duplicates = find_duplicates(texts, labels, fold_of)
     lengths = count_tokens(encoder, texts)
     comparison = Comparison([], texts, labels, fold_of, scoring, duplicates, lengths)
-    with watcher(verbose) as shown:
+    with watcher(verbose, scoring=scoring) as shown:
         shown.begin(list(candidates), len(splits))
         _run_all(comparison, candidates, splits, clock, refit, shown)
         if refit and not comparison.interrupted:

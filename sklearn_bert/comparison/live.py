@@ -6,12 +6,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from sklearn_bert.comparison.clock import duration
+from sklearn_bert.comparison.columns import HEADINGS, cells_of, columns_for
 from sklearn_bert.comparison.running import METRICS, CandidateResult
 
-__all__ = ["HEADINGS", "Lines", "LiveTable", "Silence", "cells_of", "size_of", "watcher"]
-
-HEADINGS = ("precision", "recall", "F1", "accuracy", "fit", "predict 1,000", "size", "encoded")
+__all__ = ["Lines", "LiveTable", "Silence", "watcher"]
 
 
 class Silence:
@@ -80,22 +78,29 @@ class Lines(Silence):
 
 
 class LiveTable(Silence):
-    """A table that fills as candidates run.
+    """A table that fills as candidates run, and goes when all is done.
+
+    Where a result is missing yet, the column that decides says how far the candidate is.
 
     Parameters
     ----------
     stream : file
-        A terminal.
+        A terminal. On a narrow one some columns are left out.
+    scoring : str, default="f1_macro"
+        What decides.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, scoring: str = "f1_macro") -> None:
         from rich.console import Console
         from rich.live import Live
 
-        self._rows: dict[str, tuple[str, ...]] = {}
+        self._decides = METRICS.index(scoring)
+        self._scoring = scoring
+        self._rows: dict[str, list[str]] = {}
         self._n_folds = 0
         self._note = ""
-        self._live = Live(console=Console(file=stream), get_renderable=self._table)
+        self._console = Console(file=stream)
+        self._live = Live(console=self._console, get_renderable=self._table, transient=True)
 
     def __enter__(self) -> Any:
         self._live.start()
@@ -108,21 +113,21 @@ class LiveTable(Silence):
     def begin(self, names: Sequence[str], n_folds: int) -> None:
         """Show all candidates, waiting."""
         self._n_folds = n_folds
-        self._rows = {name: ("waiting",) for name in names}
+        self._rows = {name: self._state("waiting") for name in names}
 
     def fold(self, name: str, done: int) -> None:
         """Show the folds that are done."""
-        self._rows[name] = (f"fold {min(done + 1, self._n_folds)} of {self._n_folds}",)
+        self._rows[name] = self._state(f"fold {min(done + 1, self._n_folds)} of {self._n_folds}")
         self._live.refresh()
 
     def done(self, result: CandidateResult) -> None:
         """Show what came of a candidate."""
-        self._rows[result.name] = ("done", *cells_of(result))
+        self._rows[result.name] = cells_of(result)
         self._live.refresh()
 
     def not_run(self, name: str, reason: str) -> None:
         """Show that a candidate did not run to its end."""
-        self._rows[name] = ("not run",)
+        self._rows[name] = self._state("not run")
         self._live.refresh()
 
     def note(self, text: str) -> None:
@@ -130,50 +135,33 @@ class LiveTable(Silence):
         self._note = text
         self._live.refresh()
 
+    def _state(self, text: str) -> list[str]:
+        """Return cells that say how far a candidate is."""
+        return [text if column == self._decides else "" for column in range(len(HEADINGS))]
+
     def _table(self) -> Any:
+        from rich.box import SIMPLE_HEAD
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(caption=Text(self._note), caption_justify="left")
+        shown = columns_for(self._console.width, list(self._rows), self._scoring)
+        table = Table(
+            box=SIMPLE_HEAD,
+            padding=(0, 1),
+            pad_edge=False,
+            caption=Text(self._note),
+            caption_justify="left",
+        )
         table.add_column("candidate")
-        table.add_column("")
-        for heading in HEADINGS:
-            table.add_column(heading, justify="right")
+        for column in shown:
+            table.add_column(HEADINGS[column], justify="right", no_wrap=True)
         for name, cells in self._rows.items():
             # As Text, so that brackets in names are no markup.
-            table.add_row(*(Text(cell) for cell in (name, *cells)))
+            table.add_row(Text(name), *(Text(cells[column]) for column in shown))
         return table
 
 
-def cells_of(result: CandidateResult) -> list[str]:
-    """Return what the columns say of a result."""
-    scores = [f"{values.mean():.3f} ± {values.std():.3f}" for values in map(result.values, METRICS)]
-    return [
-        *scores,
-        duration(result.fit_time),
-        duration(result.predict_time),
-        size_of(result.pickle_bytes),
-        f"{result.texts_encoded:,}",
-    ]
-
-
-def size_of(n_bytes: float) -> str:
-    """Return bytes as a reader says them.
-
-    Examples
-    --------
-    >>> from sklearn_bert.comparison.live import size_of
-    >>> [size_of(n_bytes) for n_bytes in (512, 20_480, 91_000_000)]
-    ['512 B', '20.5 kB', '91.0 MB']
-    """
-    for unit in ("B", "kB", "MB"):
-        if n_bytes < 1000:
-            return f"{n_bytes:.0f} B" if unit == "B" else f"{n_bytes:.1f} {unit}"
-        n_bytes /= 1000
-    return f"{n_bytes:.1f} GB"
-
-
-def watcher(verbose: int, stream: TextIO | None = None) -> Silence:
+def watcher(verbose: int, stream: TextIO | None = None, scoring: str = "f1_macro") -> Silence:
     """Return what shows the progress.
 
     Parameters
@@ -182,13 +170,15 @@ def watcher(verbose: int, stream: TextIO | None = None) -> Silence:
         0 shows nothing.
     stream : file, default=None
         Where to; None is standard error.
+    scoring : str, default="f1_macro"
+        What decides.
     """
     stream = sys.stderr if stream is None else stream
     if not verbose:
         return Silence()
     if stream.isatty():
         try:
-            return LiveTable(stream)
+            return LiveTable(stream, scoring)
         except ImportError:
             pass
     return Lines(stream)

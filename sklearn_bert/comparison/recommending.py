@@ -18,6 +18,8 @@ METRIC_NAMES = {
     "f1_macro": "macro F1",
     "accuracy": "accuracy",
 }
+# Of the best one's time, what a cheaper one may take at most.
+_CLEARLY = 0.8
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Recommendation:
     best : CandidateResult
         With the highest mean score.
     cheapest : CandidateResult
-        That takes the least time of those within one standard error of the best.
+        That takes the least time of those within one standard error of the best; the best itself
+        if none is clearly faster.
     standard_error : float
         Of the best one's mean score.
     text : str
@@ -46,7 +49,8 @@ def recommend(results: Sequence[CandidateResult], metric: str) -> Recommendation
     """Choose by the one-standard-error rule.
 
     Breiman, Friedman, Olshen and Stone, "Classification and Regression Trees" (1984), 3.4.3: of all
-    within one standard error of the best, the simplest; here that which fits and predicts fastest.
+    within one standard error of the best, the simplest; here that which fits and predicts fastest,
+    if it takes less than 0.8 times as long as the best: smaller differences are noise of the clock.
 
     Parameters
     ----------
@@ -60,7 +64,8 @@ def recommend(results: Sequence[CandidateResult], metric: str) -> Recommendation
     scores = best.values(metric)
     error = float(scores.std(ddof=1) / np.sqrt(len(scores))) if len(scores) > 1 else 0.0
     near = [r for r, mean in zip(results, means, strict=True) if mean >= max(means) - error]
-    cheapest = min(near, key=_cost)
+    fastest = min(near, key=_cost)
+    cheapest = fastest if _cost(fastest) < _CLEARLY * _cost(best) else best
     return Recommendation(best, cheapest, error, _words(results, best, cheapest, error, metric))
 
 
@@ -88,7 +93,10 @@ def _words(
     if len(results) == 1:
         return first
     if cheapest is best:
-        return f"{first} Take it: nothing faster comes within one standard error ({error:.3f})."
+        return (
+            f"{first} Take it: nothing clearly faster comes within one standard error "
+            f"({error:.3f})."
+        )
     return (
         f"{first} Cheapest within one standard error ({error:.3f}) of it is “{cheapest.name}”, "
         f"with {_mean(cheapest, metric):.3f}: a fit and 1,000 predictions take "

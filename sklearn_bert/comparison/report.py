@@ -10,8 +10,8 @@ import numpy as np
 import sklearn_bert
 from sklearn_bert.comparison.charts import score_bars, upright_bars
 from sklearn_bert.comparison.clock import duration
+from sklearn_bert.comparison.columns import HEADINGS, cells_of
 from sklearn_bert.comparison.duplicates import SIMILARITY
-from sklearn_bert.comparison.live import HEADINGS, cells_of
 from sklearn_bert.comparison.markup import Markup, element, join
 from sklearn_bert.comparison.recommending import METRIC_NAMES
 from sklearn_bert.comparison.result import Comparison
@@ -41,7 +41,7 @@ STYLE = f"""
 :root {{ color-scheme: light dark; {_properties(0)} }}
 @media (prefers-color-scheme: dark) {{ :root {{ {_properties(1)} }} }}
 * {{ box-sizing: border-box; }}
-body {{ margin: 0 auto; padding: 1rem; max-width: 60rem; background: var(--paper);
+body {{ margin: 0 auto; padding: 1rem; max-width: 66rem; background: var(--paper);
   color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }}
 h1 {{ font-size: 1.5rem; line-height: 1.25; }}
 h2 {{ font-size: 1.2rem; margin-top: 2.5rem; }}
@@ -54,15 +54,38 @@ table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; overflow
 th, td {{ padding: .35rem .6rem; border-bottom: 1px solid var(--edge); text-align: right;
   vertical-align: top; white-space: nowrap; }}
 th:first-child, td:first-child, .text {{ text-align: left; }}
-.text {{ white-space: normal; min-width: 14rem; overflow-wrap: anywhere; }}
+.text {{ white-space: normal; min-width: 12rem; overflow-wrap: anywhere; }}
+.right {{ background: var(--shade); font-weight: bold; }}
+small {{ display: block; font-size: .8rem; color: var(--soft); }}
 pre {{ overflow-x: auto; padding: .75rem 1rem; background: var(--shade); }}
-svg {{ display: block; width: 100%; max-width: 34rem; height: auto; }}
+svg {{ display: block; width: 100%; max-width: 27rem; height: auto; }}
 svg text {{ font-size: 12px; fill: var(--ink); }}
 svg .value {{ text-anchor: end; }}
 .bar {{ fill: var(--bar); }}
 .empty {{ fill: var(--shade); }}
 .spread {{ stroke: var(--ink); stroke-width: 2; }}
+.halo {{ stroke: var(--paper); stroke-width: 5; }}
 .mark {{ stroke: var(--mark); stroke-width: 2; stroke-dasharray: 4 3; }}
+/* On a phone, a row of a wide table is a card: its first cell, then names and values. */
+@media (max-width: 40rem) {{
+  pre {{ white-space: pre-wrap; }}
+  th, td {{ padding: .35rem .4rem; }}
+  th {{ white-space: normal; }}
+  .cards, .cards tbody {{ display: block; }}
+  .cards thead {{ display: none; }}
+  .cards tr {{ display: grid; grid-template-columns: 1fr 1fr; gap: 0 1rem; padding: .5rem 0;
+    border-bottom: 1px solid var(--edge); }}
+  .cards td {{ display: flex; flex-wrap: wrap; align-items: baseline; justify-content: end;
+    gap: 0 .2rem; padding: .1rem 0; border: 0; white-space: normal; min-width: 0;
+    overflow-wrap: anywhere; }}
+  .cards td::before {{ content: attr(data-label); margin-right: auto; font-size: .75rem;
+    color: var(--soft); overflow-wrap: normal; }}
+  .cards .text {{ display: block; grid-column: 1 / -1; }}
+  .cards .text::before {{ display: block; }}
+  .cards td:first-child {{ font-weight: bold; }}
+  .cards td:first-child::before {{ display: none; }}
+  .cards small {{ display: inline; font-size: .7rem; }}
+}}
 """
 
 
@@ -123,6 +146,7 @@ def _scores(comparison: Comparison) -> Markup:
     by_name = {result.name: result for result in comparison.results}
     means, spreads = table[f"mean_test_{metric}"], table[f"std_test_{metric}"]
     name = METRIC_NAMES[metric]
+    name = name[:1].upper() + name[1:]
     chart = score_bars(list(table.index), list(means), list(spreads), f"Bars: {name}")
     return _section(
         "Scores",
@@ -133,14 +157,21 @@ def _scores(comparison: Comparison) -> Markup:
         ),
         _table(
             ["candidate", *HEADINGS],
-            [[name, *cells_of(by_name[name])] for name in table.index],
+            [[name, *map(_spread_below, cells_of(by_name[name]))] for name in table.index],
             "Precision, recall and F1 are means over classes; ± is one standard deviation over "
             "folds. Fit: mean time of a fold's fit, with what is kept of frozen layers at hand. "
             "Predict: 1,000 texts that no cache has. Size: pickle of a fitted estimator, without "
             "weights that are frozen. Encoded: texts that passed frozen layers, the rest was kept "
             "from before.",
+            text=0,
         ),
     )
+
+
+def _spread_below(cell: str) -> Markup:
+    mean, sign, spread = cell.partition(" ± ")
+    # The space is for readers that show no lines.
+    return join([mean, " ", element("small", f"± {spread}")]) if sign else join([cell])
 
 
 def _not_run(comparison: Comparison) -> Markup:
@@ -166,7 +197,7 @@ def _best(comparison: Comparison) -> Markup:
         f"The best: {comparison.best_name_}",
         _table(["label", "precision", "recall", "F1", "texts"], rows, note),
         element("h3", "Confusion matrix"),
-        _table(["true ↓ predicted →", *matrix.columns], counts, note),
+        _table(["true ↓ predicted →", *matrix.columns], counts, note, diagonal=True),
     )
 
 
@@ -215,6 +246,13 @@ def _data(comparison: Comparison) -> Markup:
 def _twins(comparison: Comparison) -> Iterable[Markup]:
     found = comparison.duplicates
     n_exact, n_near = int(found.exact.sum()), int(found.near.sum())
+    if not n_exact and not n_near:
+        yield element(
+            "p",
+            "None: no text is in another fold too, nor nearly so (cosine of character n-grams of "
+            f"{SIMILARITY} or more).",
+        )
+        return
     contradicting = (
         f" {found.n_contradictions:,} texts occur with different labels."
         if found.n_contradictions
@@ -250,23 +288,38 @@ def _section(heading: str, *content: Markup) -> Markup:
 
 
 def _table(
-    headings: Sequence[Any], rows: Iterable[Sequence[Any]], note: str = "", text: int = -1
+    headings: Sequence[Any],
+    rows: Iterable[Sequence[Any]],
+    note: str = "",
+    text: int = -1,
+    diagonal: bool = False,
 ) -> Markup:
-    """Return a table in a box of its own that scrolls; columns up to `text` hold long texts."""
+    """Return a table in a box of its own that scrolls.
 
-    def cells(row: Sequence[Any]) -> list[Markup]:
-        return [
-            element("td", cell, class_="text", dir="auto")
-            if number <= text
-            else element("td", cell)
-            for number, cell in enumerate(row)
-        ]
+    Columns up to `text` hold long texts; the rows of such a table are cards on a phone.
+    """
+
+    def cell(row: int, column: int, content: Any) -> Markup:
+        is_text = column <= text
+        on_diagonal = diagonal and column == row + 1
+        return element(
+            "td",
+            content,
+            class_="text" if is_text else "right" if on_diagonal else None,
+            dir="auto" if is_text else None,
+            data_label=headings[column] if text >= 0 else None,
+        )
 
     head = element("tr", *(element("th", heading, scope="col") for heading in headings))
+    body = (
+        element("tr", *(cell(number, column, content) for column, content in enumerate(row)))
+        for number, row in enumerate(rows)
+    )
     table = element(
         "table",
         element("thead", head),
-        element("tbody", *(element("tr", *cells(row)) for row in rows)),
+        element("tbody", *body),
+        class_="cards" if text >= 0 else None,
     )
     box = element("div", table, class_="box", tabindex=0)
     return join([box, element("p", note, class_="note")]) if note else box

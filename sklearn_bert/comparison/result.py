@@ -153,7 +153,7 @@ class Comparison:
 
     @property
     def cheapest_name_(self) -> str:
-        """The fastest candidate within one standard error of the best."""
+        """The fastest candidate within one standard error of the best; else the best itself."""
         return self.recommended().cheapest.name
 
     @property

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
+import csv
 import difflib
 import itertools
 import json
@@ -21,6 +23,13 @@ __all__ = ["find_column", "read_chunks"]
 
 _DELIMITERS = ",;\t|"
 _SHOWN = 20
+# What to do with files of kinds that people have, and that are not read.
+_REMEDIES = {
+    ".json": " If it has an object a line, name it .jsonl.",
+    ".xls": " Save it as .xlsx.",
+    ".ods": " Save it as .xlsx.",
+    **dict.fromkeys((".gz", ".zip", ".bz2", ".xz", ".zst"), " Unpack it first."),
+}
 
 
 def read_chunks(
@@ -54,6 +63,7 @@ def read_chunks(
     if kind not in _READERS:
         raise TableError(
             f"{path} is of a kind that can't be read. Accepted: {', '.join(_READERS)}."
+            f"{_REMEDIES.get(kind, '')}"
         )
     if not path.is_file():
         raise TableError(f"There is no file {path}. Check its name, and the folder you are in.")
@@ -88,8 +98,8 @@ def find_column(name: str, columns: Iterable[Any], path: str | os.PathLike[str])
     meant = f" Did you mean {' or '.join(repr(lower[n]) for n in near)}?" if near else ""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     raise TableError(
-        f"{os.fspath(path)} has no column {name!r}.{meant} Its columns are: "
-        f"{', '.join(map(repr, names[:_SHOWN]))}{more}."
+        f"{os.fspath(path)} has no column {name!r}.{meant} Its columns, as its first row names "
+        f"them, are: {', '.join(map(repr, names[:_SHOWN]))}{more}."
     )
 
 
@@ -122,11 +132,27 @@ def _delimited(path: Path, rows: int, encoding: str | None) -> Iterator[pd.DataF
             while (chunk := _next_whole(reader)) is not None:
                 yield chunk
         except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-            reason = str(error).removeprefix("Error tokenizing data. ").strip()
+            reason = _first_long_row(path, encoding, delimiter) or str(error).removeprefix(
+                "Error tokenizing data. "
+            )
             raise TableError(
                 f"{path} is broken: {reason}. Rows must have as many cells as the header, and "
                 f"texts with {delimiter!r} or line breaks in them must be in quotation marks."
             ) from error
+
+
+def _first_long_row(path: Path, encoding: str, delimiter: str) -> str:
+    """Say which row has more cells than the header, if one has."""
+    with path.open(encoding=encoding, newline="") as stream, contextlib.suppress(csv.Error):
+        rows = csv.reader(stream, delimiter=delimiter)
+        width = len(next(rows, ()))
+        for row in rows:
+            if len(row) > width:
+                return (
+                    f"the row that ends in line {rows.line_num} has {len(row)} cells, the header "
+                    f"{width}"
+                )
+    return ""
 
 
 def _next_whole(reader: Iterator[pd.DataFrame]) -> pd.DataFrame | None:

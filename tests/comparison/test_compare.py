@@ -18,6 +18,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn_bert import BertFeaturizer, BertFineTuneClassifier, compare
 from sklearn_bert.comparison import comparing, default_candidates
 from sklearn_bert.comparison.clock import Clock
+from sklearn_bert.comparison.recommending import recommend
+from sklearn_bert.comparison.running import METRICS, CandidateResult
 from sklearn_bert.datasets import load_sample_reviews
 from sklearn_bert.encoder import work
 from tests.models import MAX_LENGTH, PAIRS
@@ -222,7 +224,20 @@ class TestRecommendation:
     def test_the_best_where_nothing_cheaper_is_as_good(self, compared):
         result = compared(candidates={"words": WORDS, "slow": Slow()})
         assert result.cheapest_name_ == "words"
-        assert "nothing faster comes within one standard error" in result.recommendation
+        assert "nothing clearly faster comes within one standard error" in result.recommendation
+
+    @pytest.mark.parametrize(("seconds", "cheapest"), [(0.7, "other"), (0.9, "best")])
+    def test_what_is_hardly_faster_is_not_cheaper(self, seconds, cheapest):
+        def result(name, score, seconds):
+            folds = [
+                {"fold": i, **dict.fromkeys(METRICS, score + i / 10), "fit_time": seconds}
+                for i in range(2)
+            ]
+            return CandidateResult(name, None, folds, predict_time=0.0)
+
+        found = recommend([result("best", 0.7, 1.0), result("other", 0.69, seconds)], "accuracy")
+        assert found.best.name == "best"
+        assert found.cheapest.name == cheapest
 
     def test_duplicates_are_told_with_the_score_without_them(self, compared):
         texts, y = [*TEXTS, *TEXTS[:6]], np.concatenate([Y, Y[:6]])

@@ -1,5 +1,6 @@
 import builtins
 import io
+import re
 
 import numpy as np
 import pytest
@@ -72,3 +73,25 @@ def test_a_table_on_a_terminal(monkeypatch):
 
 def test_silence():
     assert type(watcher(0, Terminal())) is Silence
+
+
+def test_a_narrow_terminal_keeps_what_decides(monkeypatch):
+    """No line is longer than the terminal is wide, and no cell of the score is cut."""
+    monkeypatch.setenv("COLUMNS", "40")
+    for scoring, heading in (("f1_macro", "F1"), ("recall_macro", "recall")):
+        stream = Terminal()
+        shown = shown_by(watcher(1, stream, scoring), stream)
+        assert heading in shown
+        assert "0.625 ± 0.125" in shown
+        assert "fold 2 of 2" in shown
+        assert "encoded" not in shown
+        plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+        assert max(map(len, re.split(r"[\r\n]", plain))) <= 40
+
+
+def test_the_table_goes_when_all_is_done(monkeypatch):
+    """What is printed then has its place; each line that was shown is erased."""
+    stream = Terminal()
+    shown = shown_by(watcher(1, stream), stream)
+    end = shown.rpartition("a note")[2]
+    assert end.count("\x1b[2K") >= len(NAMES)

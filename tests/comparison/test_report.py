@@ -1,9 +1,6 @@
 """The report: what is in it, what it must never do, and how it looks in a browser."""
 
-import html
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 
 import numpy as np
@@ -14,8 +11,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from sklearn_bert import compare
+from sklearn_bert.comparison import default_candidates
 from sklearn_bert.comparison.markup import element
 from sklearn_bert.comparison.report import COLORS, STYLE, render
+from tests.models import TEXTS
+from tools.browser import BROWSERS, find_browser, measure, screenshot
 
 EVIL = [
     "<script>alert(1)</script>",
@@ -28,7 +28,7 @@ EVIL = [
 VOID = {"meta", "br", "line", "rect"}
 PAIRS_OF_COLORS = [
     *[("ink", "paper", 7.0), ("soft", "paper", 4.5), ("ink", "shade", 7.0)],
-    *[("bar", "paper", 3.0), ("bar", "shade", 3.0), ("mark", "paper", 3.0)],
+    *[("soft", "shade", 4.5), ("bar", "paper", 3.0), ("bar", "shade", 3.0), ("mark", "paper", 3.0)],
 ]
 
 
@@ -110,7 +110,7 @@ def test_nothing_that_texts_hold_becomes_markup(source):
     assert page.open == []
     written = {
         *("html", "head", "meta", "title", "style", "body", "main", "section", "h1", "h2", "h3"),
-        *("p", "pre", "code", "div", "table", "thead", "tbody", "tr", "th", "td"),
+        *("p", "pre", "code", "div", "table", "thead", "tbody", "tr", "th", "td", "small"),
         *("figure", "figcaption", "svg", "text", "rect", "line"),
     }
     assert set(page.tags) <= written
@@ -139,7 +139,9 @@ def test_it_is_made_for_phones_and_readers(source):
     assert ("html", "lang", "en") in page.attributes
     assert source.startswith("<!DOCTYPE html>")
     # Each table in a box that scrolls, and that a keyboard reaches; each picture with words.
-    assert page.tags.count("table") == source.count('<div class="box" tabindex="0"><table>')
+    assert page.tags.count("table") == len(
+        re.findall(r'<div class="box" tabindex="0"><table(?: class="cards")?>', source)
+    )
     assert page.tags.count("svg") == len([1 for t, n, v in page.attributes if n == "aria-label"])
     headers = [(name, value) for tag, name, value in page.attributes if tag == "th"]
     assert headers.count(("scope", "col")) == page.tags.count("th")
@@ -187,55 +189,64 @@ def test_elements_escape_all_but_elements():
     assert element("p", inner, "<", title='"') == '<p title="&quot;"><b>&lt;</b>&lt;</p>'
 
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 needs_browser = pytest.mark.skipif(
-    BROWSER is None, reason=f"no browser on PATH: none of {', '.join(BROWSERS)}"
+    find_browser() is None, reason=f"no browser on PATH: none of {', '.join(BROWSERS)}"
 )
-
-
-def browse(tmp_path, page, *arguments):
-    """Run the browser once, without a window, and return what it printed."""
-    flags = ("--headless", "--disable-gpu", "--no-sandbox", "--hide-scrollbars")
-    profile = f"--user-data-dir={tmp_path / 'profile'}"
-    result = subprocess.run(
-        [BROWSER, *flags, profile, *arguments, page.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    return result.stdout
+WIDTHS = (360, 390, 1280)
 
 
 @needs_browser
-@pytest.mark.parametrize("width", [360, 1280])
-def test_no_overflow_in_a_browser(source, tmp_path, width):
-    """The page is as wide as its window: measured from outside, for it may run nothing itself."""
-    # The frame, whose content it may read, has the report with its policy.
-    frame = f'<iframe id="f" style="width:{width}px;height:800px;border:0" srcdoc="{{}}"></iframe>'
-    script = """<script>onload = () => {
-        const page = document.getElementById("f").contentDocument.documentElement
-        document.body.append(`widths ${page.scrollWidth} ${page.clientWidth} ${page.scrollHeight}`)
-    }</script>"""
-    wrapper = tmp_path / "wrapper.html"
-    quoted = html.escape(source, quote=True)
-    wrapper.write_text(f"<body>{frame.format(quoted)}{script}", encoding="utf-8")
-    dumped = browse(tmp_path, wrapper, "--dump-dom", f"--window-size={width + 40},900")
-    scroll, client, height = map(int, re.search(r"widths (\d+) (\d+) (\d+)", dumped).groups())
-    assert scroll <= client <= width
-    assert height > 800
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_overflow_in_a_browser(source, width):
+    """The page is as wide as its window, whatever names, labels and texts it holds."""
+    sizes = measure(source, width)
+    assert sizes.page == sizes.window == width
+    assert sizes.height > 800
 
 
 @needs_browser
-def test_screenshot_at_the_width_of_a_phone(source, tmp_path):
-    """With scripts off it still draws: ink, bars and paper are on the picture."""
+@pytest.mark.parametrize("width", WIDTHS[1:])
+def test_all_is_seen_without_scrolling_aside(saved_model, width):
+    """With the usual candidates and a few classes, no table and no code is cut at the right."""
+    settings = {"model": saved_model(), "device": "cpu", "precision": "float32"}
+    texts = [f"{text} {number}" for number in range(6) for text in TEXTS]
+    y = np.array(["negative", "neutral", "positive"] * 20)
+    dummy = DummyClassifier(strategy="stratified", random_state=0)
+    candidates = dict.fromkeys(default_candidates(texts, **settings), dummy)
+    found = compare(texts, y, candidates=candidates, cv=3, random_state=0, **settings)
+    assert measure(render(found), width).scrolling == 0
+
+
+@needs_browser
+def test_a_page_that_overflows_is_noticed():
+    """So that the test above can fail."""
+    wide = "<div style=width:700px>wide</div>"
+    sizes = measure(f"<body style=margin:0>{wide}", 390)
+    assert (sizes.page, sizes.window, sizes.scrolling) == (700, 390, 0)
+    sizes = measure(f"<body style=margin:0><div style=overflow-x:auto>{wide}</div>", 390)
+    assert (sizes.page, sizes.window, sizes.scrolling) == (390, 390, 1)
+
+
+def pixels_of(source, tmp_path, **settings):
     image = pytest.importorskip("PIL.Image")
-    page, picture = tmp_path / "report.html", tmp_path / "report.png"
-    page.write_text(source, encoding="utf-8")
-    off = "--blink-settings=scriptEnabled=false"
-    browse(tmp_path, page, off, f"--screenshot={picture}", "--window-size=500,2400")
-    pixels = np.asarray(image.open(picture).convert("RGB")).reshape(-1, 3)
-    drawn = {tuple(pixel) for pixel in np.unique(pixels, axis=0).tolist()}
-    expected = [COLORS[name][0] for name in ("paper", "shade", "bar")]
-    assert {tuple(int(c[i : i + 2], 16) for i in (1, 3, 5)) for c in expected} <= drawn
+    picture = tmp_path / "report.png"
+    screenshot(source, picture, **settings)
+    return np.asarray(image.open(picture).convert("RGB"))
+
+
+@needs_browser
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", WIDTHS[1:])
+def test_it_is_drawn_without_scripts(source, tmp_path, width, dark):
+    """Paper, shade and bars are on the picture in their colours, and no script has run."""
+    alert = "<script>document.documentElement.remove()</script>"
+    drawn = pixels_of(source + alert, tmp_path, width=width, height=2400, dark=dark)[:, :width]
+    colors, counts = np.unique(drawn.reshape(-1, 3), axis=0, return_counts=True)
+    found = dict(zip(map(tuple, colors.tolist()), counts.tolist(), strict=True))
+    share = {name: found.get(rgb(both[dark]), 0) / counts.sum() for name, both in COLORS.items()}
+    assert share["paper"] > 0.5
+    assert min(share["shade"], share["bar"], share["ink"]) > 0.0001
+
+
+def rgb(color):
+    return tuple(int(color[i : i + 2], 16) for i in (1, 3, 5))

@@ -102,8 +102,16 @@ def test_a_workbook_has_numbers_and_gaps(tmp_path):
 
 
 BROKEN = {
-    "more cells than the header": ("t.csv", b"text,label\na,b\na,b,c\n", "broken"),
-    "an open quotation mark": ("t.csv", b'text,label\n"a,b\n', "broken"),
+    "more cells than the header": (
+        "t.csv",
+        b"text,label\na,b\na,b,c\n",
+        "line 3 has 3 cells, the header 2",
+    ),
+    "an open quotation mark": (
+        "t.csv",
+        b'text,label\n"a,b\n',
+        "broken: C error: EOF inside string",
+    ),
     "nothing": ("t.csv", b"", "empty"),
     "a header alone": ("t.csv", b"text,label\n", "no rows"),
     "zero bytes": ("t.csv", b"PK\x03\x04\0\0\0", "no text file"),
@@ -112,6 +120,8 @@ BROKEN = {
     "no JSON at all": ("t.jsonl", b"", "no rows"),
     "no Parquet": ("t.parquet", b"hello", "no Parquet"),
     "no workbook": ("t.xlsx", b"hello", "no workbook"),
+    "a packed file": ("t.csv.gz", b"", r"can't be read.*Unpack it first"),
+    "JSON": ("t.json", b"[]", r"can't be read.*name it \.jsonl"),
     "another kind": ("t.docx", b"hello", r"can't be read. Accepted: \.csv, \.tsv"),
 }
 
@@ -154,5 +164,8 @@ def test_columns_of_like_name_are_told():
     assert find_column("Comment", columns, "f.csv") == "Comment"
     with pytest.raises(TableError, match=r"f.csv has no column 'comment'. Did you mean 'Comment'"):
         find_column("comment", columns, "f.csv")
-    with pytest.raises(TableError, match=r"no column 'x'. Its columns are: 'Comment', 'Emotion'"):
+    with pytest.raises(
+        TableError,
+        match=r"no column 'x'. Its columns, as its first row names them, are: 'Comment', 'Emotion'",
+    ):
         find_column("x", columns, "f.csv")

@@ -1,0 +1,1 @@
+"""What the project itself needs beside tests and benchmarks; not part of the package."""
