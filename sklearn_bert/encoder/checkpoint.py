@@ -31,6 +31,7 @@ from sklearn_bert.encoder.attention import (
 )
 from sklearn_bert.encoder.depth import LowerPart, parameter_places
 from sklearn_bert.encoder.dropout import use_cpu_dropout
+from sklearn_bert.encoder.embedding import use_cpu_embeddings
 from sklearn_bert.encoder.execution import PRECISIONS
 from sklearn_bert.encoder.linear import use_onednn
 from sklearn_bert.encoder.screening import screen
@@ -178,6 +179,7 @@ class Checkpoint:
         if self.device.type == "cpu":
             _tune_for_cpu(model, self.precision)
             use_cpu_dropout(model)
+            use_cpu_embeddings(model)
         if self.dtype == torch.bfloat16:
             use_exact_attention(model)
         return model
