@@ -1,9 +1,9 @@
 """Word embeddings for training on a CPU, whose gradient is not made anew for each step.
 
 A batch touches some hundred of tens of thousands of rows. PyTorch makes a dense gradient of zeros
-for it, tens of megabytes of new pages from the system, which is a tenth of a step. Here one is kept
-as long as training goes on, and only the rows that were touched are cleared. The measurements are
-in docs/decisions/0004-cpu-speed.md.
+for it, tens of megabytes of new pages from the system, which is a twentieth of a step. Here one is
+kept as long as training goes on, and only the rows that were touched are cleared. The measurements
+are in docs/decisions/0004-cpu-speed.md.
 """
 
 from __future__ import annotations
