@@ -32,6 +32,8 @@ _HELD_OUT_ROWS = 1000
 # Few labels are where more pretraining would show.
 _CLASSIFIED_ROWS = 2000
 _VOCABULARY = 8000
+# Random weights have nothing to lose; the default is for weights that have.
+_RATE_FROM_NOTHING = 1e-3
 _MINUTES = 20
 _SCORES = ("features + LogisticRegression", "BertFineTuneClassifier")
 
@@ -140,7 +142,7 @@ def chinese(seed: int, epochs: int, n_rows: int | None) -> Result:
         tokenizer = learn_tokenizer(train, _VOCABULARY)
         save_random_bert(tokenizer, before, seed=seed)
         vocabulary_seconds = time.perf_counter() - start
-        model = BertMaskedLM(before, max_epochs=epochs, random_state=seed)
+        model = BertMaskedLM(before, max_epochs=epochs, lr=_RATE_FROM_NOTHING, random_state=seed)
         found = _pretrain(model, train, held_out, after)
         return {
             **found,
