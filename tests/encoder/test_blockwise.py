@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from sklearn_bert.encoder import blockwise
 from sklearn_bert.encoder.blockwise import attend_in_blocks
+from sklearn_bert.encoder.randomness import same_draws
 
 BATCH, HEADS, LENGTH, SIZE = 3, 2, 7, 4
 # All at once; one text at a time; two, then one; some positions of a text.
@@ -20,7 +22,7 @@ def drawn(mask_rows=LENGTH):
     generator = torch.Generator().manual_seed(0)
     # Laid out as linear maps leave them.
     states = torch.randn(3, BATCH, LENGTH, HEADS, SIZE, generator=generator, dtype=torch.float64)
-    qkv = [each.transpose(1, 2).requires_grad_() for each in states]
+    qkv = [each.transpose(1, 2).detach().requires_grad_() for each in states]
     mask = torch.zeros(BATCH, 1, mask_rows, LENGTH, dtype=torch.float64)
     mask[1, :, :, 5:] = -1e30
     return qkv, mask
@@ -63,3 +65,20 @@ def test_no_more_scores_at_once_than_a_block_has(monkeypatch):
     attend_in_blocks(*qkv, mask, 1.0).sum().backward()
     assert sum(sizes) == 2 * BATCH * HEADS * LENGTH**2
     assert max(sizes) <= 60
+
+
+def test_what_is_computed_again_drops_the_same():
+    gradients = []
+    for again in (False, True):
+        (query, key, value), mask = drawn()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            arguments = (query, key, value, mask, 0.3, 0.4)
+            attended = (
+                checkpoint(attend_in_blocks, *arguments, use_reentrant=False, context_fn=same_draws)
+                if again
+                else attend_in_blocks(*arguments)
+            )
+            attended.square().sum().backward()
+        gradients.append(query.grad)
+    torch.testing.assert_close(*gradients)
