@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,43 +43,6 @@ _EXPERT: dict[str, Any] = {
 _EXPERT_HEAD_RATE = 1e-3
 
 
-def train_defaults(
-    texts: Sequence[Any],
-    labels: Any,
-    *,
-    folder: str,
-    freeze: str,
-    epochs: int,
-    seed: int,
-    max_length: int | None = None,
-) -> Trained:
-    """Train with the defaults."""
-    classes, targets = encode_labels(labels)
-    model = load_classifier(folder, len(classes), freeze, seed)
-    settings = {**_DEFAULTS, "num_train_epochs": epochs, "seed": seed}
-    return _train(model, texts, targets, classes, folder, max_length, settings)
-
-
-def train_expert(
-    texts: Sequence[Any],
-    labels: Any,
-    *,
-    folder: str,
-    freeze: str,
-    epochs: int,
-    seed: int,
-    max_length: int | None = None,
-) -> Trained:
-    """Train as an expert would."""
-    classes, targets = encode_labels(labels)
-    model = load_classifier(folder, len(classes), freeze, seed)
-    run_frozen_without_gradients(model)
-    settings = {**_EXPERT, "num_train_epochs": epochs, "seed": seed}
-    if freeze == "all":
-        settings["learning_rate"] = _EXPERT_HEAD_RATE
-    return _train(model, texts, targets, classes, folder, max_length, settings)
-
-
 def run_frozen_without_gradients(model: Any) -> None:
     """Have what is frozen below all that trains run under no_grad, and without dropout.
 
@@ -100,17 +64,26 @@ def run_frozen_without_gradients(model: Any) -> None:
 
 
 def _train(
-    model: Any,
     texts: Sequence[Any],
-    targets: np.ndarray,
-    classes: np.ndarray,
+    labels: Any,
+    *,
     folder: str,
-    max_length: int | None,
-    settings: dict[str, Any],
+    freeze: str,
+    epochs: int,
+    seed: int,
+    max_length: int | None = None,
+    as_expert: bool,
 ) -> Trained:
     from transformers import AutoTokenizer, DataCollatorWithPadding, Trainer, TrainingArguments
 
+    classes, targets = encode_labels(labels)
+    model = load_classifier(folder, len(classes), freeze, seed)
     tokenizer = AutoTokenizer.from_pretrained(folder)
+    settings = {**(_EXPERT if as_expert else _DEFAULTS), "num_train_epochs": epochs, "seed": seed}
+    if as_expert:
+        run_frozen_without_gradients(model)
+        if freeze == "all":
+            settings["learning_rate"] = _EXPERT_HEAD_RATE
     trainers = []
 
     def tokenized(some: Sequence[Any]) -> list[dict[str, Any]]:
@@ -147,3 +120,7 @@ def _train(
     with tempfile.TemporaryDirectory() as output:
         run = timed(fit)
     return Trained(run, predict)
+
+
+train_defaults = partial(_train, as_expert=False)
+train_expert = partial(_train, as_expert=True)

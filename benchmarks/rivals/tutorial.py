@@ -9,6 +9,7 @@ to a length that fits short texts.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,36 +31,6 @@ _ITEM_LENGTH = 128
 
 # From texts and targets to a data set whose items are dicts of tensors.
 _MakeDataset = Callable[[Any, Sequence[Any], np.ndarray, int], Any]
-
-
-def train_padded(
-    texts: Sequence[Any],
-    labels: Any,
-    *,
-    folder: str,
-    freeze: str,
-    epochs: int,
-    seed: int,
-    max_length: int | None = None,
-) -> Trained:
-    """Train on texts that are all padded to `max_length`, by default 512."""
-    length = max_length or _LIMIT
-    return _train(_padded_at_once, texts, labels, folder, freeze, epochs, seed, length)
-
-
-def train_item_by_item(
-    texts: Sequence[Any],
-    labels: Any,
-    *,
-    folder: str,
-    freeze: str,
-    epochs: int,
-    seed: int,
-    max_length: int | None = None,
-) -> Trained:
-    """Train on texts that are tokenized one by one, padded to `max_length`, by default 128."""
-    length = max_length or _ITEM_LENGTH
-    return _train(_one_at_a_time, texts, labels, folder, freeze, epochs, seed, length)
 
 
 def _padded_at_once(tokenizer: Any, texts: Sequence[Any], targets: np.ndarray, length: int) -> Any:
@@ -100,19 +71,22 @@ def _one_at_a_time(tokenizer: Any, texts: Sequence[Any], targets: np.ndarray, le
 
 
 def _train(
-    make_dataset: _MakeDataset,
     texts: Sequence[Any],
     labels: Any,
+    *,
     folder: str,
     freeze: str,
     epochs: int,
     seed: int,
-    length: int,
+    max_length: int | None = None,
+    make_dataset: _MakeDataset,
+    default_length: int,
 ) -> Trained:
     import torch
     from torch.utils.data import DataLoader
     from transformers import AutoTokenizer, get_linear_schedule_with_warmup
 
+    length = max_length or default_length
     classes, targets = encode_labels(labels)
     model = load_classifier(folder, len(classes), freeze, seed)
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -144,3 +118,7 @@ def _train(
         return classes[torch.cat(outputs).argmax(dim=1).numpy()]
 
     return Trained(timed(fit), predict)
+
+
+train_padded = partial(_train, make_dataset=_padded_at_once, default_length=_LIMIT)
+train_item_by_item = partial(_train, make_dataset=_one_at_a_time, default_length=_ITEM_LENGTH)
