@@ -80,14 +80,14 @@ class _Block:
     def weights(
         self,
         memory: torch.Tensor,
-        query: torch.Tensor,
+        queries: torch.Tensor,
         keys: torch.Tensor,
         mask: torch.Tensor | None,
         scale: float,
     ) -> torch.Tensor:
         """Return the softmax of the block's scores."""
         scores = _view(memory, self.shape)
-        torch.baddbmm(scores, self.part(query), keys.mT, beta=0, alpha=scale, out=scores)
+        torch.baddbmm(scores, queries, keys.mT, beta=0, alpha=scale, out=scores)
         if mask is not None:
             rows = self.rows if mask.shape[2] > 1 else slice(None)
             texts = self.texts if len(mask) > 1 else slice(None)
@@ -111,13 +111,15 @@ class _Attention(torch.autograd.Function):
         memory = _memory(query)
         kept = []
         with torch.autocast(query.device.type, enabled=False):
-            for block in _blocks(query.shape):
-                weights = block.weights(memory, query, block.whole(key), mask, scale)
-                if dropout:
-                    kept.append(draw_kept(weights.shape, dropout))
-                    weights.mul_(kept[-1])
-                found = torch.bmm(weights, block.whole(value)).div_(1 - dropout)
-                block.put(attended.transpose(1, 2), found)
+            for blocks in _blocks(query.shape):
+                keys, values = blocks[0].whole(key), blocks[0].whole(value)
+                for block in blocks:
+                    weights = block.weights(memory, block.part(query), keys, mask, scale)
+                    if dropout:
+                        kept.append(draw_kept(weights.shape, dropout))
+                        weights.mul_(kept[-1])
+                    found = torch.bmm(weights, values).div_(1 - dropout)
+                    block.put(attended.transpose(1, 2), found)
         context.save_for_backward(query, key, value, mask, attended, *kept)
         context.scale, context.dropout = scale, dropout
         return attended
@@ -130,32 +132,35 @@ class _Attention(torch.autograd.Function):
         along = (gradient * attended).sum(dim=-1, keepdim=True).transpose(1, 2)
         gradient = gradient.div(1 - context.dropout).transpose(1, 2)
         memories = [_memory(query) for _ in range(3 if kept else 2)]
-        for number, block in enumerate(_blocks(query.shape)):
-            keys, values, wanted = block.whole(key), block.whole(value), block.part(gradient)
-            weights = block.weights(memories[0], query, keys, mask, context.scale)
-            change = torch.bmm(wanted, values.mT, out=_view(memories[1], block.shape))
-            used = weights
-            if kept:
-                change.mul_(kept[number])
-                used = torch.mul(weights, kept[number], out=_view(memories[2], block.shape))
-            _add(block, gradients[2], torch.bmm(used.mT, wanted))
-            change.sub_(block.part(along)).mul_(weights)
-            block.put(gradients[0], torch.bmm(change, keys).mul_(context.scale))
-            _add(block, gradients[1], torch.bmm(change.mT, block.part(query)).mul_(context.scale))
+        draws = iter(kept)
+        for blocks in _blocks(query.shape):
+            keys, values = blocks[0].whole(key), blocks[0].whole(value)
+            for block in blocks:
+                queries, wanted = block.part(query), block.part(gradient)
+                weights = block.weights(memories[0], queries, keys, mask, context.scale)
+                change = torch.bmm(wanted, values.mT, out=_view(memories[1], block.shape))
+                used = weights
+                if kept:
+                    of_block = next(draws)
+                    change.mul_(of_block)
+                    used = torch.mul(weights, of_block, out=_view(memories[2], block.shape))
+                _add(block, gradients[2], torch.bmm(used.mT, wanted))
+                change.sub_(block.part(along)).mul_(weights)
+                block.put(gradients[0], torch.bmm(change, keys).mul_(context.scale))
+                _add(block, gradients[1], torch.bmm(change.mT, queries).mul_(context.scale))
         return *gradients, None, None, None
 
 
-def _blocks(shape: torch.Size) -> Iterator[_Block]:
+def _blocks(shape: torch.Size) -> Iterator[list[_Block]]:
+    """Yield the blocks of the same texts together: they share keys and values."""
     batch, heads, length, _ = shape
     n_texts, n_rows = _sizes(shape)
     for text in range(0, batch, n_texts):
-        for row in range(0, length, n_rows):
-            yield _Block(
-                slice(text, min(text + n_texts, batch)),
-                slice(row, min(row + n_rows, length)),
-                heads,
-                length,
-            )
+        texts = slice(text, min(text + n_texts, batch))
+        yield [
+            _Block(texts, slice(row, min(row + n_rows, length)), heads, length)
+            for row in range(0, length, n_rows)
+        ]
 
 
 def _sizes(shape: torch.Size) -> tuple[int, int]:
