@@ -14,8 +14,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import chinese_bert
 import numpy as np
-from chinese_bert import learn_tokenizer, save_random_bert
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import classification_report
@@ -36,19 +36,15 @@ SENTENCES = ["房间很干净，服务也好。", "再也不来了！", "早餐�
 def pretrain(texts: list[str], folder: Path) -> None:
     """Train a small BERT on texts without labels, and save it."""
     start = time.perf_counter()
-    save_random_bert(learn_tokenizer(texts), folder / "random", n_layers=3, hidden_size=192)
-    held_out = texts[: len(texts) // 20]
-    language = BertMaskedLM(
-        folder / "random", chunk_length=128, max_epochs=2, lr=1e-3, random_state=0
-    )
-    language.fit(texts[len(held_out) :], X_val=held_out)
+    held_out, train = texts[: len(texts) // 20], texts[len(texts) // 20 :]
+    random = folder / "random"
+    chinese_bert.save_random_bert(chinese_bert.learn_tokenizer(train), random)
+    before = BertMaskedLM(random, max_epochs=0).fit(train).perplexity(held_out)
+    language = chinese_bert.pretrain(random, folder / "short", train, epochs=(3, 1))
     language.save_pretrained(folder / "pretrained")
-    before, after = (
-        np.exp(row["valid_loss"]) for row in language.history_[:: len(language.history_) - 1]
-    )
     print(
-        f"Pretrained on {len(texts):,} reviews in {time.perf_counter() - start:.0f} s: perplexity "
-        f"on held-out ones from {before:,.0f} to {after:,.0f}\n"
+        f"Pretrained on {len(train):,} reviews in {time.perf_counter() - start:.0f} s: perplexity "
+        f"on held-out ones from {before:,.0f} to {language.perplexity(held_out):,.0f}\n"
     )
 
 
