@@ -32,9 +32,8 @@ docs: $(VENV)/.docs
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 	$(BIN)/python docs/check_links.py docs/_build/html
 
-# The pictures of README and docs; that of the report needs a browser (see tools/browser.py).
+# The picture of a report in the docs; it needs a browser (see tools/browser.py).
 picture: $(VENV)/.test
-	$(BIN)/python -m benchmarks.picture
 	$(BIN)/sklearn-bert compare sklearn_bert/datasets/data/sample_reviews.csv \
 	    --text text --label label --html docs/_build/sample.html
 	$(BIN)/python -m tools.report_picture docs/_build/sample.html docs/_static/compare-report.png

@@ -75,18 +75,6 @@ class TestReadmes:
         assert {float(number) for number in claimed} - measured == set()
 
 
-def test_the_picture_is_drawn_from_the_results(tmp_path):
-    """Letter for letter what is drawn now; `python -m benchmarks.picture` draws it anew."""
-    pytest.importorskip("matplotlib")
-    from benchmarks.picture import PICTURE, draw
-
-    draw(tmp_path / "picture.svg")
-    words = re.compile(r"<text[^>]*>(.*?)</text>", re.S)
-    drawn = words.findall((tmp_path / "picture.svg").read_text(encoding="utf-8"))
-    assert len(drawn) > 15
-    assert words.findall(PICTURE.read_text(encoding="utf-8")) == drawn
-
-
 def test_citation():
     """The fields that a citation file must have, and the project's own name and licence."""
     yaml = pytest.importorskip("yaml")

@@ -10,7 +10,12 @@ import pytest
 from benchmarks.figures import FIGURES, caption, draw
 from benchmarks.render import render
 
-RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+ROOT = Path(__file__).parents[2]
+RESULTS, DOCS = ROOT / "benchmarks" / "results", ROOT / "docs"
+
+
+DEPTHS = ["all", "-1", "-2", "-3", "none"]
+LINEAR = ["TF-IDF + LogisticRegression", "BertFeaturizer(layers=5)"]
 
 
 def fit(name: str, seconds: float, score: float) -> dict:
@@ -35,6 +40,7 @@ LIMITS = [
     {"limit": 10e6 * i, "again": {"encoded": 4 - i}, "layer_below": {"encoded": 4}}
     for i in range(4)
 ]
+SCORES = [(depth, score) for depth in DEPTHS for score in (0.8125, 0.875)]
 RUNS = {
     "encode": ENCODED,
     "search": {
@@ -42,7 +48,8 @@ RUNS = {
         "ours": [{"tool": "ours", "seconds": 0.5}],
         "some tool": [{"tool": "some tool", "seconds": 17.25}],
     },
-    "depths_sst2": {"sst2": [{"fits": [fit("all", 1, 0.8), fit("none", 90, 0.9)]}]},
+    "depths_sst2": {"sst2": [{"fits": [fit(depth, 9, score) for depth, score in SCORES]}]},
+    "accuracy": {name: [{"seconds": 1.0, "accuracy": 0.8125}] for name in LINEAR},
     "depths_emotion": {"emotion": [{"fits": [fit("all", 1, 0.7), fit("-2", 20, 0.9)]}]},
     "scaling": {
         **{f"n={n}": passes(n=n) for n in (100, 1000)},
@@ -55,12 +62,13 @@ RUNS = {
         "one fit": [{"seconds": 3.0}],
     },
 }
-ALL = {name: {"runs": runs} for name, runs in RUNS.items()}
+MACHINE = {"machine": {"cores": 2, "cpu": "Abacus"}, "date": "2026-11-21 09:00 UTC"}
+ALL = {name: {"runs": runs, **MACHINE} for name, runs in RUNS.items()}
 
 
 def words(image: bytes) -> str:
-    """Return what is written in a figure; letters are outlines, and named in comments."""
-    return "\n".join(re.findall("<!-- (.*?) -->", image.decode()))
+    """Return what is written in a figure."""
+    return "\n".join(re.findall(r"<text[^>]*>(.*?)</text>", image.decode(), re.S))
 
 
 @pytest.mark.parametrize("name", list(FIGURES))
@@ -94,6 +102,15 @@ def test_results_of_one_corpus_that_they_do_not_name_are_drawn():
     assert "SST-2" in words(draw("encode", older))
 
 
+def test_each_depth_is_named_with_its_mean_accuracy():
+    said = words(draw("depths_sst2", ALL))
+
+    assert "all layers: 0.844" in said
+    assert "TF-IDF + LogisticRegression: 0.812" in said
+    assert "2 CPU cores (Abacus)" in said
+    assert "2026-11-21" in said
+
+
 def test_only_searches_with_a_tool_are_drawn():
     said = words(draw("search", ALL))
 
@@ -115,3 +132,19 @@ def test_the_page_shows_the_figures_of_the_results_that_are_there(tmp_path):
     assert sorted(tmp_path / path for path in shown) == sorted(folder.glob("*.svg"))
     assert "_static/benchmarks/depths_sst2.svg" in shown
     assert all(f"## {title}\n" in text for title in results)
+
+
+def test_page_and_figures_of_the_docs_are_those_of_the_results(tmp_path):
+    """`python -m benchmarks.render` writes them anew; shapes vary with matplotlib's version."""
+    results = {path.stem: json.loads(path.read_text("utf-8")) for path in RESULTS.glob("*.json")}
+
+    render(dict(sorted(results.items())), tmp_path / "benchmarks.md")
+
+    assert (tmp_path / "benchmarks.md").read_text("utf-8") == (DOCS / "benchmarks.md").read_text(
+        "utf-8"
+    )
+    drawn, kept = (
+        {path.name: words(path.read_bytes()) for path in (folder / "_static/benchmarks").iterdir()}
+        for folder in (tmp_path, DOCS)
+    )
+    assert drawn == kept
