@@ -280,25 +280,28 @@ class Deadline(Callback):
         What the training may take.
     """
 
-    # Steps whose mean tells how long all will take, the first few being slower than the rest.
-    _WARM_STEPS = 8
+    # The first steps are slow: each new length has to be prepared for. So an estimate has to wait
+    # for so many of them and for this share of the time, and is made from the newer half of steps.
+    _LEAST_STEPS = 16
+    _LEAST_SHARE = 0.1
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        self._start = self._warm = time.monotonic()
+        self._ends = [time.monotonic()]
 
     def on_batch_end(self, net: Any, training: bool = False, **kwargs: Any) -> None:
-        now, done = time.monotonic(), net.batch_number_
         if not training:
             return
-        if done == self._WARM_STEPS:
-            self._warm = now
-        n_steps = net.n_batches_ * net.max_epochs
-        expected, said = now - self._start, "more than"
-        if done >= 2 * self._WARM_STEPS:
-            expected += (now - self._warm) / (done - self._WARM_STEPS) * (n_steps - done)
+        ends = self._ends
+        ends.append(time.monotonic())
+        done, elapsed = len(ends) - 1, ends[-1] - ends[0]
+        expected, said = elapsed, "more than"
+        if done >= self._LEAST_STEPS and elapsed >= self._LEAST_SHARE * self.seconds:
+            newer = done - done // 2
+            pace = (ends[-1] - ends[-1 - newer]) / newer
+            expected += pace * (net.n_batches_ * net.max_epochs - done)
             said = "about"
         if expected > self.seconds:
             raise DeadlineError(f"training takes {said} {expected:.1f} s")

@@ -255,26 +255,29 @@ def test_closing_a_bar_that_was_never_open():
 
 
 class TestDeadline:
-    """With a clock that each look at it moves by a second, so that a batch takes one."""
+    """With a clock that each look at it moves by what a batch takes: a second."""
 
     @pytest.fixture(autouse=True)
     def _seconds(self, monkeypatch):
-        seconds = itertools.count()
+        self.clock(monkeypatch, itertools.repeat(1.0))
+
+    def clock(self, monkeypatch, steps):
+        times = itertools.accumulate(steps)
 
         class Time:
-            monotonic = staticmethod(lambda: float(next(seconds)))
+            monotonic = staticmethod(lambda: next(times))
 
         monkeypatch.setattr(callbacks_module, "time", Time)
 
-    def train(self, net_of, seconds):
-        """Train 20 epochs of some batches, and return how many were run, and there are."""
-        net, dataset = net_of("all", max_epochs=20, callbacks=[Deadline(seconds)])
+    def train(self, net_of, seconds, max_epochs=20):
+        """Train epochs of some batches, and return how many batches were run, and there are."""
+        net, dataset = net_of("all", max_epochs=max_epochs, callbacks=[Deadline(seconds)])
         error = None
         try:
             net.train(dataset, None)
         except DeadlineError as raised:
             error = str(raised)
-        return net.batch_number_, net.n_batches_ * 20, error
+        return net.batch_number_, net.n_batches_ * max_epochs, error
 
     def test_what_ends_in_time_is_left_alone(self, net_of):
         run, n_batches, error = self.train(net_of, seconds=1000)
@@ -285,6 +288,13 @@ class TestDeadline:
         run, n_batches, error = self.train(net_of, seconds=20)
         assert (run, n_batches > 20) == (16, True)
         assert error == f"training takes about {n_batches}.0 s"
+
+    def test_a_slow_beginning_is_not_the_pace(self, net_of, monkeypatch):
+        self.clock(monkeypatch, itertools.chain([5.0] * 25, itertools.repeat(1.0)))
+        run, n_batches, error = self.train(net_of, seconds=1500, max_epochs=200)
+        assert error is None
+        assert run == n_batches
+        assert 5.0 * n_batches > 1500
 
     def test_and_before_that_when_its_time_is_up(self, net_of):
         run, _, error = self.train(net_of, seconds=5)
