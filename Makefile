@@ -32,11 +32,12 @@ docs: $(VENV)/.docs
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 	$(BIN)/python docs/check_links.py docs/_build/html
 
-# The picture of a report in the docs; it needs a browser (see tools/browser.py).
+# The picture of a report in the docs; it needs the corpora and a browser (see tools/browser.py).
 picture: $(VENV)/.test
-	$(BIN)/sklearn-bert compare sklearn_bert/datasets/data/sample_reviews.csv \
-	    --text text --label label --html docs/_build/sample.html
-	$(BIN)/python -m tools.report_picture docs/_build/sample.html docs/_static/compare-report.png
+	mkdir -p docs/_build
+	$(BIN)/sklearn-bert compare "$(SKLEARN_BERT_DATA)/emotion/emotion.csv" --text text --label Emotion \
+	    --budget 10m --html docs/_build/emotion.html
+	$(BIN)/python -m tools.report_picture docs/_build/emotion.html docs/_static/compare-report.png
 
 clean:
 	rm -rf $(VENV) docs/_build docs/gallery docs/generated .pytest_cache .mypy_cache .ruff_cache

@@ -1,7 +1,7 @@
 """Take a picture of the top of a report: `python -m tools.report_picture report.html picture.png`.
 
 The report is one that `sklearn-bert compare ... --html report.html` wrote. `make picture` does both
-for the bundled sample; the documentation shows the result.
+for the corpus emotion; the documentation shows the result.
 """
 
 from __future__ import annotations
