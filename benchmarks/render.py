@@ -29,10 +29,14 @@ than rates. Not measured here: GPUs, Apple's MPS, ARM processors, Windows.
 
 def main() -> None:
     """Render every result that is there."""
-    results = {
+    render(read_results(), _PAGE)
+
+
+def read_results() -> dict[str, dict[str, Any]]:
+    """Return what each benchmark wrote, by the names of the files, in their order."""
+    return {
         path.stem: json.loads(path.read_text("utf-8")) for path in sorted(_RESULTS.glob("*.json"))
     }
-    render(results, _PAGE)
 
 
 def render(results: dict[str, dict[str, Any]], page: Path) -> None:
