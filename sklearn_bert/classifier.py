@@ -273,8 +273,8 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         ------
         ValueError, TypeError
             If a parameter or the data can't be used; the message says what is accepted.
-        ModelNotFoundError
-            If the model is in no place that could be reached.
+        ModelNotFoundError, ModelLoadError
+            If the model is in no place that could be reached, or can't be used.
         TrainingDivergedError
             If the loss became infinite or no number. The best weights so far are kept.
         """

@@ -173,8 +173,8 @@ class BertFeaturizer(PretrainedMixin, TransformerMixin, BaseEstimator):
         ------
         ValueError, TypeError
             If a parameter or `X` can't be used; the message says what is accepted.
-        ModelNotFoundError
-            If the model is in no place that could be reached.
+        ModelNotFoundError, ModelLoadError
+            If the model is in no place that could be reached, or can't be used.
         """
         texts = check_texts(X)
         encoder = self._encoder()

@@ -102,8 +102,8 @@ def compare(
     ValueError, TypeError
         If a parameter or the data can't be used, if a class has fewer texts than there are folds,
         or if no candidate fits into the budget; the message says what is accepted.
-    ModelNotFoundError
-        If the model is in no place that could be reached.
+    ModelNotFoundError, ModelLoadError
+        If the model is in no place that could be reached, or can't be used.
     ImportError
         If pandas is missing.
     KeyboardInterrupt
