@@ -1,31 +1,41 @@
 """What the encoder swaps in on a processor, piece by piece, beside what PyTorch does by itself.
 
-Linear maps at float32, attention by length, and new shapes.
+Linear maps, attention by length, new shapes, and the memory of a batch's states.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import statistics
 import time
 from collections.abc import Callable
 from typing import Any
 
 from benchmarks.children import Job, alternate
-from benchmarks.report import Report
+from benchmarks.embedded import auto_precision
+from benchmarks.report import Report, median, spread
+from benchmarks.texts import corpus_texts
 
 _TOKENS = 1024
 _HIDDEN, _INTERMEDIATE, _HEADS = 384, 1536, 12
 _LENGTHS = (8, 16, 32, 64, 128, 256, 384, 512)
 _DTYPES = ("float32", "bfloat16")
+_KEPT, _AS_IT_IS = "kept", "as the C library does by itself"
 
 
 def run(report: Report, options: argparse.Namespace) -> None:
     """Measure, and fill the report."""
     seconds = 0.05 if options.quick else 0.3
-    report.runs = alternate({"pieces": Job(measure_pieces, {"seconds": seconds})}, options.repeats)
+    texts = 60 if options.quick else 1000
+    jobs = {"pieces": Job(measure_pieces, {"seconds": seconds})}
+    jobs |= {
+        name: Job(measure_heap, {"kept": name == _KEPT, "texts": texts})
+        for name in (_KEPT, _AS_IT_IS)
+    }
+    report.runs = alternate(jobs, options.repeats)
     pieces = report.runs["pieces"]
-    for title in ("linear maps, float32", "attention"):
+    for title in ("linear maps", "attention"):
         report.table(
             f"{title}: milliseconds for {_TOKENS} tokens, {_HIDDEN} wide",
             ["", "PyTorch", "ours", "times as fast"],
@@ -39,6 +49,18 @@ def run(report: Report, options: argparse.Namespace) -> None:
             for name in pieces[0]["new shapes"]
         ],
     )
+    report.table(
+        f"Freed memory: kept, or given back to the system ({texts:,} texts, {auto_precision()})",
+        ["", "seconds", "page faults"],
+        [
+            [
+                name,
+                spread([round_["seconds"] for round_ in report.runs[name]], 2),
+                f"{median(report.runs[name], 'faults'):,.0f}",
+            ]
+            for name in (_KEPT, _AS_IT_IS)
+        ],
+    )
 
 
 def measure_pieces(seconds: float) -> dict[str, Any]:
@@ -47,10 +69,29 @@ def measure_pieces(seconds: float) -> dict[str, Any]:
 
     with torch.inference_mode():
         return {
-            "linear maps, float32": _linear(seconds),
+            "linear maps": _linear(seconds),
             "attention": _attention(seconds),
             "new shapes": _new_shapes(),
         }
+
+
+def measure_heap(kept: bool, texts: int) -> dict[str, Any]:
+    """Encode with and without `prepare_heap`, which loading a model calls."""
+    from sklearn_bert import BertFeaturizer
+    from sklearn_bert.encoder import checkpoint
+
+    if not kept:
+        checkpoint.prepare_heap = lambda: None  # type: ignore[assignment]
+    featurizer = BertFeaturizer(cache=None, device="cpu")
+    sentences = corpus_texts("sst2", texts)[0]
+    featurizer.transform(sentences)
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    start = time.perf_counter()
+    featurizer.transform(sentences)
+    return {
+        "seconds": time.perf_counter() - start,
+        "faults": resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults,
+    }
 
 
 def _linear(seconds: float) -> dict[str, tuple[float, float]]:
@@ -59,15 +100,16 @@ def _linear(seconds: float) -> dict[str, tuple[float, float]]:
     from sklearn_bert.encoder.linear import OneDnnLinear
 
     times = {}
-    for inner, outer in (
-        (_HIDDEN, _HIDDEN),
-        (_HIDDEN, _INTERMEDIATE),
-        (_INTERMEDIATE, _HIDDEN),
-    ):
-        states = torch.randn(_TOKENS // 32, 32, inner)
-        theirs = torch.nn.Linear(inner, outer)
-        ours = OneDnnLinear.sharing(theirs)
-        times[f"{inner} to {outer}"] = _in_turn(theirs, ours, states, seconds)
+    for dtype in _DTYPES:
+        for inner, outer in (
+            (_HIDDEN, _HIDDEN),
+            (_HIDDEN, _INTERMEDIATE),
+            (_INTERMEDIATE, _HIDDEN),
+        ):
+            states = torch.randn(_TOKENS // 32, 32, inner, dtype=getattr(torch, dtype))
+            theirs = torch.nn.Linear(inner, outer, dtype=states.dtype)
+            ours = OneDnnLinear.sharing(theirs)
+            times[f"{dtype}, {inner} to {outer}"] = _in_turn(theirs, ours, states, seconds)
     return times
 
 

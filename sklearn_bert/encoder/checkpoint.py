@@ -32,7 +32,7 @@ from sklearn_bert.encoder.attention import (
 from sklearn_bert.encoder.depth import LowerPart, parameter_places
 from sklearn_bert.encoder.dropout import use_cpu_dropout
 from sklearn_bert.encoder.embedding import use_cpu_embeddings
-from sklearn_bert.encoder.execution import PRECISIONS
+from sklearn_bert.encoder.execution import PRECISIONS, has_native_bfloat16, prepare_heap
 from sklearn_bert.encoder.linear import use_onednn
 from sklearn_bert.encoder.screening import screen
 from sklearn_bert.encoder.sources import find_model_folder, weight_files
@@ -111,7 +111,10 @@ class Checkpoint:
         _check_vocabulary(folder, model, self._tokenizer)
         model.to(device).eval().requires_grad_(False)
         if device.type == "cpu":
-            _tune_for_cpu(model, precision)
+            prepare_heap()
+            _tune_for_cpu(model)
+            if precision == "float32" or has_native_bfloat16(device):
+                use_onednn(model)
         self.lower = LowerPart(model)
         self._parts = {0: self.lower}
         self.parameter_places = parameter_places(model)
@@ -177,7 +180,9 @@ class Checkpoint:
         """Put a model of this checkpoint on its device, with what trains it fast there."""
         model.to(self.device)
         if self.device.type == "cpu":
-            _tune_for_cpu(model, self.precision)
+            _tune_for_cpu(model)
+            if self.precision == "float32":
+                use_onednn(model)
             use_cpu_dropout(model)
             use_cpu_embeddings(model)
         if self.dtype == torch.bfloat16:
@@ -229,10 +234,8 @@ class Checkpoint:
             return self._text_tokenizers[key]
 
 
-def _tune_for_cpu(model: PreTrainedModel, precision: str) -> None:
+def _tune_for_cpu(model: PreTrainedModel) -> None:
     """Swap in what computes the same faster; see docs/decisions/0004-cpu-speed.md."""
-    if precision == "float32":
-        use_onednn(model)
     if getattr(model, "_supports_attention_backend", False):
         register_cpu_attention()
         model.set_attn_implementation(CPU_ATTENTION)

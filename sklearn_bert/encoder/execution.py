@@ -19,7 +19,9 @@ __all__ = [
     "PRECISIONS",
     "Budget",
     "ahead",
+    "has_native_bfloat16",
     "in_batches",
+    "prepare_heap",
     "resolve_batch_tokens",
     "resolve_device",
     "resolve_precision",
@@ -37,6 +39,8 @@ _NATIVE_BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 # Padded tokens for which one forward pass is fastest, by type of device.
 _BATCH_TOKENS = {"cpu": 2048}
 _BATCH_TOKENS_ELSEWHERE = 32_768
+# Just under the largest block that glibc's thresholds follow (mallopt(3)).
+_HEAP_BLOCK_BYTES = 31 * 2**20
 
 
 def resolve_device(device: Any) -> torch.device:
@@ -89,10 +93,28 @@ def resolve_precision(precision: str, device: torch.device) -> str:
         If the precision is unknown.
     """
     if is_word(precision, "auto"):
-        return "bfloat16" if _has_native_bfloat16(device) else "float32"
+        return "bfloat16" if has_native_bfloat16(device) else "float32"
     if not isinstance(precision, str) or precision not in PRECISIONS:
         raise parameter_error("precision", precision, ["auto", *PRECISIONS])
     return precision
+
+
+def has_native_bfloat16(device: torch.device) -> bool:
+    """Say whether a device computes in bfloat16 without converting to float32 and back."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type == "cpu" and bool(_NATIVE_BFLOAT16_FLAGS & _cpu_flags())
+
+
+@functools.cache
+def prepare_heap() -> None:
+    """Have the C library keep freed blocks as large as a batch's states.
+
+    glibc gives large blocks back to the system when they are freed and takes them anew for the next
+    layer, with a page fault for every 4 KiB. It keeps blocks up to the size of the largest one that
+    was ever freed. The measurements are in docs/decisions/0004-cpu-speed.md.
+    """
+    torch.empty(_HEAP_BLOCK_BYTES, dtype=torch.uint8)
 
 
 def resolve_batch_tokens(batch_tokens: int | str, device: torch.device) -> int:
@@ -194,12 +216,6 @@ def _available_devices() -> list[str]:
     names += [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     names += ["mps"] if torch.backends.mps.is_available() else []
     return names
-
-
-def _has_native_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    return device.type == "cpu" and bool(_NATIVE_BFLOAT16_FLAGS & _cpu_flags())
 
 
 @functools.cache

@@ -1,7 +1,8 @@
-"""Linear maps for float32 on a CPU that go through oneDNN.
+"""Linear maps on a CPU that go through oneDNN in one step.
 
 PyTorch gives float32 products to MKL, which on processors of other makers than its own reaches
-half of what oneDNN does there. The measurements are in docs/decisions/0004-cpu-speed.md.
+half of what oneDNN does there; at bfloat16 it writes the bias first and adds the product to it.
+The measurements are in docs/decisions/0004-cpu-speed.md.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from torch import nn
 from torch.nn import functional as F
 
 __all__ = ["OneDnnLinear", "use_onednn"]
+
+_DTYPES = (torch.float32, torch.bfloat16)
 
 
 class OneDnnLinear(nn.Linear):
@@ -29,7 +32,7 @@ class OneDnnLinear(nn.Linear):
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """Apply the map to the last dimension."""
-        if states.dtype != torch.float32 or states.numel() == 0:
+        if states.dtype not in _DTYPES or states.numel() == 0:
             return super().forward(states)
         rows = states.reshape(1, -1, 1, states.shape[-1]).permute(0, 3, 1, 2)
         mapped = F.conv2d(rows, self.weight[:, :, None, None], self.bias)

@@ -1,3 +1,9 @@
+"""Where and how the encoder runs: device, precision, memory, backing off, working ahead."""
+
+import platform
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -39,6 +45,34 @@ def test_bfloat16_stays_close_to_float32():
         for precision in ("float32", "bfloat16")
     )
     assert (exact * fast).sum(axis=1).min() >= 0.999
+
+
+_COUNT_FAULTS = """
+import resource
+from sklearn_bert import BertFeaturizer
+from sklearn_bert.datasets import load_sample_reviews
+from sklearn_bert.encoder import checkpoint
+
+if {given_back}:
+    checkpoint.prepare_heap = lambda: None
+featurizer = BertFeaturizer(cache=None, device="cpu")
+texts = load_sample_reviews().data
+faults = []
+for _ in range(6):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    featurizer.transform(texts)
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+print(min(faults))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+def test_memory_of_a_batch_is_used_again():
+    kept, given_back = (
+        int(subprocess.check_output([sys.executable, "-c", _COUNT_FAULTS.format(given_back=way)]))
+        for way in (False, True)
+    )
+    assert kept < given_back / 10
 
 
 def test_a_budget_halves_and_then_gives_up():
