@@ -18,6 +18,8 @@ from sklearn_bert.store import Store
 __all__ = ["Allowance", "KeptStates", "KeptVectors", "Kind"]
 
 _ENTRIES_PER_LOOKUP = 4096
+# So few that the room in which their vectors become bytes is small, and used again.
+_TEXTS_PER_WRITE = 256
 # The last byte of a kept vector tells whether the text lost its end.
 _CUT = 1
 # Longer than any suffix of a key.
@@ -111,15 +113,13 @@ class KeptVectors:
     ) -> None:
         """Keep the vectors of some texts, of shape (n_texts, n_kinds, hidden_size)."""
         fit = allowance.take(np.full(len(keys), self.text_bytes(keys, len(kinds))))
-        raw = vectors[:fit].view(np.uint8)
-        values = np.empty((*raw.shape[:2], raw.shape[2] + 1), dtype=np.uint8)
-        values[..., :-1] = raw
-        values[..., -1] = np.where(cut[:fit], _CUT, 0)[:, None]
         suffixes = [kind.key for kind in kinds]
-        self._store.put_many(
-            [key + suffix for key in keys[:fit] for suffix in suffixes],
-            values.view(f"V{values.shape[2]}").ravel().tolist(),
-        )
+        for start in range(0, fit, _TEXTS_PER_WRITE):
+            part = slice(start, min(start + _TEXTS_PER_WRITE, fit))
+            self._store.put_many(
+                [key + suffix for key in keys[part] for suffix in suffixes],
+                _values(vectors[part], cut[part]),
+            )
 
 
 class KeptStates:
@@ -187,6 +187,15 @@ class KeptStates:
             [key + _suffix(depth) for key in keys[:fit]],
             [raw[start:end] for start, end in zip(starts, ends, strict=True)],
         )
+
+
+def _values(vectors: np.ndarray, cut: np.ndarray) -> list[bytes]:
+    raw = vectors.view(np.uint8)
+    values = np.empty((*raw.shape[:2], raw.shape[2] + 1), dtype=np.uint8)
+    values[..., :-1] = raw
+    values[..., -1] = np.where(cut, _CUT, 0)[:, None]
+    found: list[bytes] = values.view(f"V{values.shape[2]}").ravel().tolist()
+    return found
 
 
 def _suffix(depth: int) -> bytes:

@@ -312,19 +312,22 @@ class _Portion:
         texts_per_window = len(self.windows.cut) / len(order)
 
         def forward(start: int, stop: int) -> None:
-            self._forward(tokenizer, order[start:stop], vectors[start:stop])
+            rows = order[start:stop]
+            places = torch.from_numpy(rows).to(vectors.device)
+            vectors.index_copy_(0, places, self._forward(tokenizer, rows))
             bar.update((stop - start) * texts_per_window)
 
         in_batches(lengths[order], tokenizer.batch_end, budget, forward)
-        unsorted = np.empty(shape, dtype=np.float32)
-        unsorted[order] = vectors.cpu().numpy()
-        return unsorted
+        return vectors.cpu().numpy()
 
-    def _forward(self, tokenizer: TextTokenizer, rows: np.ndarray, out: torch.Tensor) -> None:
-        """Run some windows, fill `out` with their pooled vectors, and keep their states."""
+    def _forward(self, tokenizer: TextTokenizer, rows: np.ndarray) -> torch.Tensor:
+        """Run some windows, keep their states, and return their vectors, one for each kind."""
         batch = tokenizer.batch(self.windows, rows)
         start, inputs = self._inputs(batch, rows)
         counted = None if batch.counted is None else batch.counted.to(self.checkpoint.device)
+        out = torch.empty(
+            (len(rows), len(self.kinds), self.checkpoint.hidden_size), device=self.checkpoint.device
+        )
 
         def visit(layer: int, states: torch.Tensor) -> None:
             for column, pooling in self.columns.get(layer, ()):
@@ -338,6 +341,7 @@ class _Portion:
                 assert pooled is not None
                 out[:, column] = pooled
         work.count_pass(batch.tokens, batch.padded_tokens, self.top - start)
+        return out
 
     def _inputs(self, batch: Batch, rows: np.ndarray) -> tuple[int, dict[str, torch.Tensor]]:
         """Return where this batch starts, and what it starts from.
