@@ -252,8 +252,9 @@ def test_the_weights_of_the_best_epoch_come_back_whatever_trained_in_it(best, ma
     for classifier in (stopped, pickle.loads(pickle.dumps(stopped))):
         assert classifier.score(ANY_LENGTH, Y) == kept["valid_score"] > 0.4
         assert loss_of(classifier, ANY_LENGTH, Y) == pytest.approx(kept["valid_loss"], rel=1e-4)
-    places = stopped.reference_.encoder().checkpoint.parameter_places
-    pretrained = dict(stopped.reference_.encoder().checkpoint.lower.model.named_parameters())
+    checkpoint = stopped.reference_.encoder().checkpoint
+    places = checkpoint.parameter_places
+    pretrained = dict(checkpoint.trainable_copy().named_parameters())
     untouched = {
         name
         for name, weights in stopped.net_.module_.trained().items()

@@ -33,7 +33,7 @@ from sklearn_bert.encoder.depth import LowerPart, parameter_places
 from sklearn_bert.encoder.dropout import use_cpu_dropout
 from sklearn_bert.encoder.embedding import use_cpu_embeddings
 from sklearn_bert.encoder.execution import PRECISIONS, has_native_bfloat16, prepare_heap
-from sklearn_bert.encoder.linear import use_onednn
+from sklearn_bert.encoder.linear import pack_linear, use_onednn
 from sklearn_bert.encoder.screening import screen
 from sklearn_bert.encoder.sources import find_model_folder, weight_files
 from sklearn_bert.encoder.tokenization import TextTokenizer
@@ -109,15 +109,17 @@ class Checkpoint:
             self._tokenizer = _load_tokenizer(folder)
             model = _load_model(folder, PRECISIONS[precision])
         _check_vocabulary(folder, model, self._tokenizer)
-        model.to(device).eval().requires_grad_(False)
+        self.parameter_places = parameter_places(model)
+        model.to(device)
         if device.type == "cpu":
             prepare_heap()
             _tune_for_cpu(model)
-            if precision == "float32" or has_native_bfloat16(device):
-                use_onednn(model)
+            native = precision == "bfloat16" and has_native_bfloat16(device)
+            if precision == "float32" or native:
+                pack_linear(model)
+        model.eval().requires_grad_(False)
         self.lower = LowerPart(model)
         self._parts = {0: self.lower}
-        self.parameter_places = parameter_places(model)
         self.n_layers = self.lower.n_layers
         self.hidden_size = int(model.config.hidden_size)
         self.dtype = PRECISIONS[precision]

@@ -1,7 +1,6 @@
 import pytest
 import torch
 
-from sklearn_bert.encoder.depth import parameter_places
 from sklearn_bert.training.optimizer import MakeOptimizer
 from tests.models import FAMILIES, N_LAYERS
 
@@ -48,7 +47,7 @@ def test_rates_fall_from_layer_to_layer(family, module_of, checkpoint_of):
         for group in maker(checkpoint_of(family)).groups(module)
         for p in group["params"]
     }
-    places = parameter_places(checkpoint_of(family).lower.model)
+    places = checkpoint_of(family).parameter_places
     assert all(rates[id(p)] == 0.5 for p in module.head.parameters())
     for name, parameter in module.encoder_parameters.items():
         place = places[name]
