@@ -11,11 +11,12 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch.nn import functional as F
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from sklearn_bert.encoder.blockwise import attend_in_blocks
+from sklearn_bert.encoder.blockwise import attend_in_blocks, softmax_dtype
 from sklearn_bert.encoder.dropout import dropout as drop
 
 __all__ = ["CPU_ATTENTION", "register_cpu_attention", "use_exact_attention"]
@@ -24,10 +25,11 @@ CPU_ATTENTION = "sklearn_bert_cpu"
 
 # Up to these lengths all scores are made at once; above, they outgrow the processor's caches.
 _LONGEST_WHOLE = 128
-_LONGEST_WHOLE_WITHOUT_GRADIENTS = 32
+_LONGEST_WHOLE_WITHOUT_GRADIENTS = 64
 _LONGEST_WHOLE_BEFORE_FUSED = {torch.float32: 40}
-# Rows of so many scores have their softmax in float32, which is faster for short ones.
-_SHORT_ROW = 32
+# Values of float32 that the processor takes at once. PyTorch's softmax of rows with fewer goes
+# value by value, and takes several times as long as that of rows filled up with what is hidden.
+_LEAST_ROW = 16
 # As good as minus infinity in a softmax, and finite in bfloat16.
 _HIDDEN = -1e30
 
@@ -121,16 +123,31 @@ def _whole(
 ) -> torch.Tensor:
     """Attend with two batched products and a softmax."""
     batch, heads, length, size = query.shape
-    flat = (batch * heads, length, size)
-    exact = torch.promote_types(query.dtype, torch.float32)
-    dtype = exact if length <= _SHORT_ROW else query.dtype
-    queries, keys = query.reshape(flat), key.reshape(flat).mT
+    if length < _LEAST_ROW and not dropout:
+        key, value, mask = _with_hidden(key, value, mask)
+    width = key.shape[2]
+    n_maps = batch * heads
+    dtype = softmax_dtype(query.dtype, width)
+    queries = query.reshape(n_maps, length, size)
+    keys = key.reshape(n_maps, width, size).mT
     scores = torch.baddbmm(query.new_empty(1), queries, keys, beta=0, alpha=scale).to(dtype)
-    scores = scores.view(batch, heads, length, length)
+    scores = scores.view(batch, heads, length, width)
     if mask is not None:
         scores = scores.add_(mask.to(dtype))
     weights = torch.softmax(scores, dim=-1).to(value.dtype)
     if dropout:
         weights = drop(weights, dropout)
-    attended = torch.bmm(weights.view(batch * heads, length, length), value.reshape(flat))
+    values = value.reshape(n_maps, width, size)
+    attended = torch.bmm(weights.view(n_maps, length, width), values)
     return attended.view(batch, heads, length, size).transpose(1, 2).contiguous()
+
+
+def _with_hidden(
+    key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Add hidden positions to short texts, so that rows of scores are long enough."""
+    added = _LEAST_ROW - key.shape[2]
+    if mask is None:
+        mask = torch.zeros((1, 1, 1, key.shape[2]), device=key.device)
+    hidden = F.pad(mask, (0, added), value=_HIDDEN)
+    return F.pad(key, (0, 0, 0, added)), F.pad(value, (0, 0, 0, added)), hidden

@@ -16,9 +16,12 @@ import torch
 
 from sklearn_bert.encoder.dropout import draw_kept
 
-__all__ = ["attend_in_blocks"]
+__all__ = ["attend_in_blocks", "softmax_dtype"]
 
-_SCORES_OF_A_BLOCK = 1_000_000
+_SCORES_OF_A_BLOCK = 3_000_000
+# Values of 16 bits that the processor takes at once, and a row for which that does not pay yet.
+_VALUES_AT_ONCE = 32
+_SHORT_ROW = 32
 
 
 def attend_in_blocks(
@@ -42,9 +45,50 @@ def attend_in_blocks(
     dropout : float, default=0.0
         The share of weights that are dropped, less than 1.
     """
-    mask = None if mask is None else mask.to(query.dtype)
+    mask = None if mask is None else mask.to(softmax_dtype(query.dtype, query.shape[2]))
     attended: torch.Tensor = _Attention.apply(query, key, value, mask, scale, dropout)
     return attended
+
+
+def softmax_dtype(dtype: torch.dtype, width: int) -> torch.dtype:
+    """Return in what the softmax of rows of `width` scores is fastest.
+
+    PyTorch's softmax at 16 bits takes what is left of a row after whole vectors value by value,
+    several times as long as at float32, there and back.
+    """
+    slow = width <= _SHORT_ROW or width % _VALUES_AT_ONCE > 0
+    return torch.float32 if dtype.itemsize == 2 and slow else dtype
+
+
+class _Room:
+    """Memory for the scores of a block, which all blocks use.
+
+    Parameters
+    ----------
+    query : Tensor of shape (batch, heads, length, size)
+        What the blocks are made of.
+    """
+
+    def __init__(self, query: torch.Tensor) -> None:
+        n_texts, n_rows = _sizes(query.shape)
+        n_scores = n_texts * query.shape[1] * n_rows * query.shape[2]
+        self._scores = query.new_empty(n_scores)
+        self._exact: torch.Tensor | None = None
+
+    def view(self, shape: tuple[int, ...]) -> torch.Tensor:
+        """Return some of it, with whatever it holds."""
+        return self._scores[: math.prod(shape)].view(shape)
+
+    def softmax(self, scores: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """Return the softmax of each row of a view with a mask added, in its place."""
+        if softmax_dtype(scores.dtype, scores.shape[-1]) == scores.dtype:
+            scores = scores if mask is None else scores.add_(mask)
+            return torch.softmax(scores, dim=-1, out=scores)
+        if self._exact is None:
+            self._exact = torch.empty_like(self._scores, dtype=torch.float32)
+        exact = self._exact[: scores.numel()].view(scores.shape)
+        exact = exact.copy_(scores) if mask is None else torch.add(scores, mask, out=exact)
+        return scores.copy_(torch.softmax(exact, dim=-1, out=exact))
 
 
 @dataclass
@@ -79,20 +123,21 @@ class _Block:
 
     def weights(
         self,
-        memory: torch.Tensor,
+        room: _Room,
         queries: torch.Tensor,
         keys: torch.Tensor,
         mask: torch.Tensor | None,
         scale: float,
     ) -> torch.Tensor:
         """Return the softmax of the block's scores."""
-        scores = _view(memory, self.shape)
+        scores = room.view(self.shape)
         torch.baddbmm(scores, queries, keys.mT, beta=0, alpha=scale, out=scores)
         if mask is not None:
             rows = self.rows if mask.shape[2] > 1 else slice(None)
             texts = self.texts if len(mask) > 1 else slice(None)
-            scores.view(-1, self.heads, *self.shape[1:]).add_(mask[texts, :, rows])
-        return torch.softmax(scores, dim=-1, out=scores)
+            mask = mask[texts, :, rows]
+        by_head = scores.view(-1, self.heads, *self.shape[1:])
+        return room.softmax(by_head, mask).view(self.shape)
 
 
 class _Attention(torch.autograd.Function):
@@ -108,17 +153,18 @@ class _Attention(torch.autograd.Function):
     ) -> torch.Tensor:
         batch, heads, length, size = query.shape
         attended = query.new_empty(batch, length, heads, size)
-        memory = _memory(query)
+        room = _Room(query)
         kept = []
         with torch.autocast(query.device.type, enabled=False):
             for blocks in _blocks(query.shape):
                 keys, values = blocks[0].whole(key), blocks[0].whole(value)
                 for block in blocks:
-                    weights = block.weights(memory, block.part(query), keys, mask, scale)
+                    weights = block.weights(room, block.part(query), keys, mask, scale)
                     if dropout:
                         kept.append(draw_kept(weights.shape, dropout))
                         weights.mul_(kept[-1])
-                    found = torch.bmm(weights, values).div_(1 - dropout)
+                    found = torch.bmm(weights, values)
+                    found = found.div_(1 - dropout) if dropout else found
                     block.put(attended.transpose(1, 2), found)
         context.save_for_backward(query, key, value, mask, attended, *kept)
         context.scale, context.dropout = scale, dropout
@@ -131,19 +177,19 @@ class _Attention(torch.autograd.Function):
         gradients = [query.new_zeros(batch, length, heads, size).transpose(1, 2) for _ in range(3)]
         along = (gradient * attended).sum(dim=-1, keepdim=True).transpose(1, 2)
         gradient = gradient.div(1 - context.dropout).transpose(1, 2)
-        memories = [_memory(query) for _ in range(3 if kept else 2)]
+        rooms = [_Room(query) for _ in range(3 if kept else 2)]
         draws = iter(kept)
         for blocks in _blocks(query.shape):
             keys, values = blocks[0].whole(key), blocks[0].whole(value)
             for block in blocks:
                 queries, wanted = block.part(query), block.part(gradient)
-                weights = block.weights(memories[0], queries, keys, mask, context.scale)
-                change = torch.bmm(wanted, values.mT, out=_view(memories[1], block.shape))
+                weights = block.weights(rooms[0], queries, keys, mask, context.scale)
+                change = torch.bmm(wanted, values.mT, out=rooms[1].view(block.shape))
                 used = weights
                 if kept:
                     of_block = next(draws)
                     change.mul_(of_block)
-                    used = torch.mul(weights, of_block, out=_view(memories[2], block.shape))
+                    used = torch.mul(weights, of_block, out=rooms[2].view(block.shape))
                 _add(block, gradients[2], torch.bmm(used.mT, wanted))
                 change.sub_(block.part(along)).mul_(weights)
                 block.put(gradients[0], torch.bmm(change, keys).mul_(context.scale))
@@ -169,16 +215,6 @@ def _sizes(shape: torch.Size) -> tuple[int, int]:
     n_texts = min(batch, max(1, _SCORES_OF_A_BLOCK // (heads * length * length)))
     n_blocks = -(-n_texts * heads * length * length // _SCORES_OF_A_BLOCK)
     return n_texts, -(-length // n_blocks)
-
-
-def _memory(query: torch.Tensor) -> torch.Tensor:
-    """Return room for the scores of the largest block."""
-    n_texts, n_rows = _sizes(query.shape)
-    return query.new_empty(n_texts * query.shape[1] * n_rows * query.shape[2])
-
-
-def _view(memory: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-    return memory[: math.prod(shape)].view(shape)
 
 
 def _add(block: _Block, total: torch.Tensor, found: torch.Tensor) -> None:
