@@ -18,6 +18,7 @@ from sklearn_bert.validation import check_integer, is_word
 __all__ = [
     "PRECISIONS",
     "Budget",
+    "ToHost",
     "ahead",
     "has_native_bfloat16",
     "in_batches",
@@ -192,6 +193,46 @@ def _and_say_so(forward: Callable[[int, int], None], start: int, stop: int) -> C
         return True
 
     return run
+
+
+class ToHost:
+    """Hands over what a device computed; a GPU goes on computing meanwhile.
+
+    What a GPU computed is handed over when the next thing is sent, so that the work that is done
+    with it fills the time in which the GPU is at the next one.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where tensors come from.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._behind = device.type == "cuda"
+        self._waiting: Callable[[], None] | None = None
+
+    def send(self, tensor: torch.Tensor, take: Callable[[np.ndarray], None]) -> None:
+        """Have `take` be called with the values of `tensor`, now or later."""
+        if not self._behind:
+            take(tensor.cpu().numpy())
+            return
+        copied = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+        copied.copy_(tensor, non_blocking=True)
+        arrived = torch.cuda.Event()
+        arrived.record()
+        self.finish()
+
+        def hand_over() -> None:
+            arrived.synchronize()
+            take(copied.numpy())
+
+        self._waiting = hand_over
+
+    def finish(self) -> None:
+        """Hand over what was not yet."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting()
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:

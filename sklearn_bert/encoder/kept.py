@@ -18,10 +18,10 @@ from sklearn_bert.store import Store
 __all__ = ["Allowance", "KeptStates", "KeptVectors", "Kind"]
 
 _ENTRIES_PER_LOOKUP = 4096
-# So few that the room in which their vectors become bytes is small, and used again.
+# Of one transaction on a disk.
 _TEXTS_PER_WRITE = 256
-# The last byte of a kept vector tells whether the text lost its end.
-_CUT = 1
+# Follows the kept vectors of a text that lost its end.
+_CUT = b"\x01"
 # Longer than any suffix of a key.
 _SUFFIX_BYTES = 12
 
@@ -96,10 +96,10 @@ class KeptVectors:
             found = np.flatnonzero(has_value.reshape(-1, k).all(axis=1))
             if len(found) < len(part):
                 values = [value for i in found for value in values[i * k : (i + 1) * k]]
-            raw = b"".join(values)  # type: ignore[arg-type]
-            kept = np.frombuffer(raw, np.uint8).reshape(len(found), k, self._width + 1)
-            vectors = np.ascontiguousarray(kept[..., :-1]).view(np.float32)
-            portions.append((start + found, vectors, kept[:, 0, -1] == _CUT))
+            vectors, cut = self._parsed(values)  # type: ignore[arg-type]
+            portions.append(
+                (start + found, vectors.reshape(len(found), k, self._width // 4), cut[::k])
+            )
         found, vectors, cut = (np.concatenate(arrays) for arrays in zip(*portions, strict=True))
         return found, vectors, cut
 
@@ -111,15 +111,38 @@ class KeptVectors:
         cut: np.ndarray,
         allowance: Allowance,
     ) -> None:
-        """Keep the vectors of some texts, of shape (n_texts, n_kinds, hidden_size)."""
+        """Keep the vectors of some texts, of shape (n_texts, n_kinds, hidden_size).
+
+        It is quick where those of a kind lie together in memory.
+        """
         fit = allowance.take(np.full(len(keys), self.text_bytes(keys, len(kinds))))
         suffixes = [kind.key for kind in kinds]
         for start in range(0, fit, _TEXTS_PER_WRITE):
             part = slice(start, min(start + _TEXTS_PER_WRITE, fit))
+            by_kind = [
+                self._values(vectors[part, column], cut[part]) for column in range(len(kinds))
+            ]
             self._store.put_many(
                 [key + suffix for key in keys[part] for suffix in suffixes],
-                _values(vectors[part], cut[part]),
+                [value for of_text in zip(*by_kind, strict=True) for value in of_text],
             )
+
+    def _values(self, vectors: np.ndarray, cut: np.ndarray) -> list[bytes]:
+        """Return vectors of one kind as what is kept of them."""
+        rows = np.ascontiguousarray(vectors).view(f"V{self._width}")
+        values: list[bytes] = rows.ravel().tolist()
+        for row in np.flatnonzero(cut):
+            values[row] += _CUT
+        return values
+
+    def _parsed(self, values: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
+        """Return vectors one after another, and whether their texts lost their ends."""
+        cut = np.zeros(len(values), dtype=bool)
+        raw = b"".join(values)
+        if len(raw) > len(values) * self._width:
+            cut = np.array([len(value) > self._width for value in values])
+            raw = b"".join([value[: self._width] for value in values])
+        return np.frombuffer(raw, np.float32), cut
 
 
 class KeptStates:
@@ -187,15 +210,6 @@ class KeptStates:
             [key + _suffix(depth) for key in keys[:fit]],
             [raw[start:end] for start, end in zip(starts, ends, strict=True)],
         )
-
-
-def _values(vectors: np.ndarray, cut: np.ndarray) -> list[bytes]:
-    raw = vectors.view(np.uint8)
-    values = np.empty((*raw.shape[:2], raw.shape[2] + 1), dtype=np.uint8)
-    values[..., :-1] = raw
-    values[..., -1] = np.where(cut, _CUT, 0)[:, None]
-    found: list[bytes] = values.view(f"V{values.shape[2]}").ravel().tolist()
-    return found
 
 
 def _suffix(depth: int) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -15,9 +16,9 @@ import torch
 
 from sklearn_bert.encoder import work
 from sklearn_bert.encoder.checkpoint import Checkpoint
-from sklearn_bert.encoder.execution import Budget, ahead, in_batches
+from sklearn_bert.encoder.execution import Budget, ToHost, ahead, in_batches
 from sklearn_bert.encoder.kept import Allowance, KeptStates, KeptVectors, Kind
-from sklearn_bert.encoder.pooling import KEPT_POOLINGS, join_windows, pool
+from sklearn_bert.encoder.pooling import KEPT_POOLINGS, Counted, join_windows, pool
 from sklearn_bert.encoder.progress import ProgressBar
 from sklearn_bert.encoder.tokenization import (
     Batch,
@@ -31,7 +32,7 @@ from sklearn_bert.validation import Text, n_characters
 __all__ = ["FrozenSettings", "Pass", "to_device"]
 
 # Bumped when the same inputs would give other vectors, so that older disks are not read.
-_FORMAT = "pooled vectors and a flag, 1"
+_FORMAT = "pooled vectors and a flag, 2"
 _SECONDS_BEFORE_BAR = 2
 # Of most languages' texts; only for an estimate of what the store holds.
 _CHARACTERS_PER_TOKEN = 3
@@ -198,23 +199,35 @@ class Pass:
     def _encode(self, start: int, order: np.ndarray, sizes: np.ndarray, bar: ProgressBar) -> None:
         """Run the texts in `order` from `start` to the top, portion by portion."""
         kinds = self._kinds(start, len(order))
-        columns = [kinds.index(kind) for kind in self.wanted]
         tokenizer = self.settings.tokenizer()
         budget = Budget(self.settings.batch_tokens, self.checkpoint.device)
+        to_host = ToHost(self.checkpoint.device)
         depths: list[int] | None = None
         for part, windows in self._tokenized(portions(order, sizes), tokenizer):
             if depths is None:
                 tokens = windows.lengths.sum() * sizes[order].sum() / max(1, sizes[part].sum())
                 depths = self._depths(start, len(order), float(tokens))
-            portion = _Portion(self, start, part, windows, kinds, depths)
-            by_window = portion.run(tokenizer, budget, bar)
-            by_text = _join(by_window, windows, kinds)
-            self.vectors[part] = by_text[:, columns]
             self.cut[part] = windows.cut
-            if self.kept_vectors is not None and kinds:
-                self.kept_vectors.write(
-                    [self.text_keys[i] for i in part], kinds, by_text, windows.cut, self.allowance
-                )
+            portion = _Portion(self, start, part, windows, kinds, depths)
+            portion.run(tokenizer, budget, to_host, bar)
+        to_host.finish()
+
+    def take(self, texts: np.ndarray, kinds: list[Kind], vectors: np.ndarray) -> None:
+        """Keep what was computed of some texts, and return what is wanted of it in the end.
+
+        Parameters
+        ----------
+        texts : int ndarray of shape (n,)
+            Numbers of texts.
+        kinds : list of Kind
+            What was computed.
+        vectors : float32 ndarray of shape (n, n_kinds, hidden_size)
+        """
+        for column, kind in enumerate(self.wanted):
+            self.vectors[texts, column] = vectors[:, kinds.index(kind)]
+        if self.kept_vectors is not None and kinds:
+            keys = [self.text_keys[i] for i in texts]
+            self.kept_vectors.write(keys, kinds, vectors, self.cut[texts], self.allowance)
 
     def _kinds(self, start: int, n_texts: int) -> list[Kind]:
         """Return what the pass pools: every layer it can, if that may be kept, else `wanted`.
@@ -298,50 +311,72 @@ class _Portion:
         self.kinds = kinds
         self.depths = depths
         self.top = max([of.top, *(kind.layer for kind in kinds)])
-        self.columns: dict[int, list[tuple[int, str]]] = {}
-        for column, kind in enumerate(kinds):
+        self.by_window: dict[int, np.ndarray] = {}
+        self.places: dict[int, list[tuple[int, str]]] = {}
+        for place, kind in enumerate(kinds):
             if kind.pooling != "pooler":
-                self.columns.setdefault(kind.layer, []).append((column, kind.pooling))
+                self.places.setdefault(kind.layer, []).append((place, kind.pooling))
 
-    def run(self, tokenizer: TextTokenizer, budget: Budget, bar: ProgressBar) -> np.ndarray:
-        """Return the vectors of each window, of shape (n_windows, n_kinds, hidden_size)."""
-        lengths = self.lengths
-        order = np.argsort(-lengths, kind="stable")
-        shape = (len(order), len(self.kinds), self.checkpoint.hidden_size)
-        vectors = torch.empty(shape, dtype=torch.float32, device=self.checkpoint.device)
+    def run(
+        self, tokenizer: TextTokenizer, budget: Budget, to_host: ToHost, bar: ProgressBar
+    ) -> None:
+        """Encode all windows; the vectors of their texts go to the pass when they arrive."""
+        order = np.argsort(-self.lengths, kind="stable")
         texts_per_window = len(self.windows.cut) / len(order)
 
         def forward(start: int, stop: int) -> None:
             rows = order[start:stop]
-            places = torch.from_numpy(rows).to(vectors.device)
-            vectors.index_copy_(0, places, self._forward(tokenizer, rows))
+            to_host.send(self._forward(tokenizer, rows), partial(self._arrive, rows))
             bar.update((stop - start) * texts_per_window)
 
-        in_batches(lengths[order], tokenizer.batch_end, budget, forward)
-        return vectors.cpu().numpy()
+        in_batches(self.lengths[order], tokenizer.batch_end, budget, forward)
+
+    def _arrive(self, rows: np.ndarray, vectors: np.ndarray) -> None:
+        """Hand over vectors of shape (n_kinds, n_rows, hidden_size), joined if need be."""
+        vectors = vectors.transpose(1, 0, 2)
+        if len(self.windows.cut) == len(self.lengths):
+            self.of.take(self.part[rows], self.kinds, vectors)
+            return
+        self.by_window.update(zip(rows, vectors, strict=True))
+        if len(self.by_window) == len(self.lengths):
+            self.of.take(self.part, self.kinds, self._joined())
 
     def _forward(self, tokenizer: TextTokenizer, rows: np.ndarray) -> torch.Tensor:
-        """Run some windows, keep their states, and return their vectors, one for each kind."""
+        """Run some windows, keep their states, and return their vectors, one block a kind."""
         batch = tokenizer.batch(self.windows, rows)
         start, inputs = self._inputs(batch, rows)
-        counted = None if batch.counted is None else batch.counted.to(self.checkpoint.device)
-        out = torch.empty(
-            (len(rows), len(self.kinds), self.checkpoint.hidden_size), device=self.checkpoint.device
-        )
+        mask = batch.counted
+        counted = None if mask is None else Counted(mask.to(self.checkpoint.device))
+        shape = (len(self.kinds), len(rows), self.checkpoint.hidden_size)
+        out = torch.empty(shape, dtype=torch.float32, device=self.checkpoint.device)
 
         def visit(layer: int, states: torch.Tensor) -> None:
-            for column, pooling in self.columns.get(layer, ()):
-                out[:, column] = pool(pooling, states, counted)
+            for place, pooling in self.places.get(layer, ()):
+                out[place] = pool(pooling, states, counted)
             if layer in self.depths and layer > start:
                 self._keep(layer, states, rows)
 
         pooled = self.checkpoint.part(start).run(inputs, self.top, visit)
-        for column, kind in enumerate(self.kinds):
+        for place, kind in enumerate(self.kinds):
             if kind.pooling == "pooler":
                 assert pooled is not None
-                out[:, column] = pooled
+                out[place] = pooled
         work.count_pass(batch.tokens, batch.padded_tokens, self.top - start)
         return out
+
+    def _joined(self) -> np.ndarray:
+        """Join the vectors of the windows of each text."""
+        counts = self.windows.counted[:, 1] - self.windows.counted[:, 0]
+        n_texts = len(self.windows.cut)
+        starts = np.searchsorted(self.windows.owner, np.arange(n_texts + 1))
+        by_window = np.stack([self.by_window[window] for window in range(len(counts))])
+        by_text = np.empty((n_texts, *by_window.shape[1:]), dtype=by_window.dtype)
+        for text, (start, stop) in enumerate(pairwise(starts)):
+            for place, kind in enumerate(self.kinds):
+                by_text[text, place] = join_windows(
+                    kind.pooling, by_window[start:stop, place], counts[start:stop]
+                )
+        return by_text
 
     def _inputs(self, batch: Batch, rows: np.ndarray) -> tuple[int, dict[str, torch.Tensor]]:
         """Return where this batch starts, and what it starts from.
@@ -372,19 +407,3 @@ class _Portion:
 def to_device(inputs: dict[str, torch.Tensor], checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
     """Return what a model takes, where the model is."""
     return {name: tensor.to(checkpoint.device) for name, tensor in inputs.items()}
-
-
-def _join(by_window: np.ndarray, windows: Windows, kinds: list[Kind]) -> np.ndarray:
-    """Join the vectors of the windows of each text."""
-    n_texts = len(windows.cut)
-    if len(by_window) == n_texts:
-        return by_window
-    counts = windows.counted[:, 1] - windows.counted[:, 0]
-    starts = np.searchsorted(windows.owner, np.arange(n_texts + 1))
-    by_text = np.empty((n_texts, *by_window.shape[1:]), dtype=by_window.dtype)
-    for text, (start, stop) in enumerate(pairwise(starts)):
-        for column, kind in enumerate(kinds):
-            by_text[text, column] = join_windows(
-                kind.pooling, by_window[start:stop, column], counts[start:stop]
-            )
-    return by_text

@@ -7,48 +7,81 @@ a text's windows.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 import torch
 
-__all__ = ["KEPT_POOLINGS", "POOLINGS", "join_windows", "pool"]
+__all__ = ["KEPT_POOLINGS", "POOLINGS", "Counted", "join_windows", "pool"]
 
 
-def _pool_cls(states: torch.Tensor, counted: torch.Tensor | None) -> torch.Tensor:
+class Counted:
+    """Which tokens of a batch count; what poolings need to know of it is found out once.
+
+    Parameters
+    ----------
+    mask : bool Tensor of shape (batch, length)
+        No padding, and of the overlap of two windows each token once.
+    """
+
+    def __init__(self, mask: torch.Tensor) -> None:
+        self._mask = mask
+
+    @cached_property
+    def weights(self) -> torch.Tensor:
+        """1 for what counts, else 0; of shape (batch, 1, length)."""
+        return self._mask.unsqueeze(1).float()
+
+    @cached_property
+    def numbers(self) -> torch.Tensor:
+        """How many tokens count, at least 1; of shape (batch, 1)."""
+        return self.weights.sum(dim=2).clamp_min(1)
+
+    @cached_property
+    def rows(self) -> torch.Tensor:
+        """The tokens of all texts, the first one that counts in place of each that does not."""
+        batch, length = self._mask.shape
+        positions = torch.arange(length, device=self._mask.device)
+        starts = length * torch.arange(batch, device=self._mask.device).unsqueeze(1)
+        first = self._mask.byte().argmax(dim=1, keepdim=True)
+        return (torch.where(self._mask, positions, first) + starts).flatten()
+
+    @cached_property
+    def last(self) -> torch.Tensor:
+        """The last token that counts, of each text; its number among the tokens of all texts."""
+        batch, length = self._mask.shape
+        positions = torch.arange(length, device=self._mask.device)
+        starts = length * torch.arange(batch, device=self._mask.device)
+        return torch.where(self._mask, positions, 0).amax(dim=1) + starts
+
+
+def _pool_cls(states: torch.Tensor, counted: Counted | None) -> torch.Tensor:
     return states[:, 0]
 
 
-def _pool_mean(states: torch.Tensor, counted: torch.Tensor | None) -> torch.Tensor:
+def _pool_mean(states: torch.Tensor, counted: Counted | None) -> torch.Tensor:
     exact = torch.promote_types(states.dtype, torch.float32)
     if counted is None:
         return states.mean(dim=1, dtype=exact)
-    weights = counted.to(exact)
-    totals = torch.bmm(weights.unsqueeze(1), states.to(exact)).squeeze(1)
-    return totals / weights.sum(dim=1, keepdim=True).clamp_min(1)
+    totals = torch.bmm(counted.weights.to(exact), states.to(exact)).squeeze(1)
+    return totals / counted.numbers
 
 
-def _pool_max(states: torch.Tensor, counted: torch.Tensor | None) -> torch.Tensor:
+def _pool_max(states: torch.Tensor, counted: Counted | None) -> torch.Tensor:
     if counted is None:
         return states.amax(dim=1)
-    # The first token that counts stands in for those that don't: much cheaper than filling.
-    batch, length, hidden = states.shape
-    positions = torch.arange(length, device=states.device)
-    first = counted.byte().argmax(dim=1, keepdim=True)
-    starts = length * torch.arange(batch, device=states.device).unsqueeze(1)
-    rows = torch.where(counted, positions, first) + starts
-    chosen = states.reshape(-1, hidden).index_select(0, rows.flatten())
+    # Much cheaper than filling what doesn't count.
+    chosen = states.flatten(0, 1).index_select(0, counted.rows)
     return chosen.view(states.shape).amax(dim=1)
 
 
-def _pool_last(states: torch.Tensor, counted: torch.Tensor | None) -> torch.Tensor:
+def _pool_last(states: torch.Tensor, counted: Counted | None) -> torch.Tensor:
     if counted is None:
         return states[:, -1]
-    positions = torch.arange(states.shape[1], device=states.device)
-    last = torch.where(counted, positions, 0).amax(dim=1)
-    return states[torch.arange(len(states), device=states.device), last]
+    return states.flatten(0, 1).index_select(0, counted.last)
 
 
-_POOL: dict[str, Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]] = {
+_POOL: dict[str, Callable[[torch.Tensor, Counted | None], torch.Tensor]] = {
     "cls": _pool_cls,
     "mean": _pool_mean,
     "max": _pool_max,
@@ -85,7 +118,7 @@ POOLINGS = tuple(_JOIN)
 KEPT_POOLINGS = ("cls", "mean", "max")
 
 
-def pool(pooling: str, states: torch.Tensor, counted: torch.Tensor | None) -> torch.Tensor:
+def pool(pooling: str, states: torch.Tensor, counted: Counted | None) -> torch.Tensor:
     """Pool the states of a batch.
 
     Parameters
@@ -94,9 +127,8 @@ def pool(pooling: str, states: torch.Tensor, counted: torch.Tensor | None) -> to
         The mode.
     states : Tensor of shape (batch, length, hidden)
         Token states; sums over them are taken in float32 at least.
-    counted : bool Tensor of shape (batch, length), or None
-        The tokens that count: no padding, and of the overlap of two windows each token once.
-        None means all.
+    counted : Counted or None
+        The tokens that count; None means all.
 
     Returns
     -------

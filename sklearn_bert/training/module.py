@@ -14,7 +14,7 @@ from sklearn_bert.encoder.checkpoint import Checkpoint, set_weights
 from sklearn_bert.encoder.depth import UpperPart, checkpoint_activations
 from sklearn_bert.encoder.dropout import CpuDropout
 from sklearn_bert.encoder.freezing import Freezing
-from sklearn_bert.encoder.pooling import pool
+from sklearn_bert.encoder.pooling import Counted, pool
 from sklearn_bert.encoder.randomness import generator
 
 __all__ = [
@@ -149,7 +149,7 @@ class FineTuneModule(nn.Module):
         with torch.autocast(device, self._autocast, enabled=self._autocast is not None):
             output: Any = self.encoder(attention_mask=attention_mask, **inputs)
         states = output.last_hidden_state
-        counted = None if attention_mask is None else attention_mask.bool()
+        counted = None if attention_mask is None else Counted(attention_mask.bool())
         exact = torch.promote_types(states.dtype, torch.float32)
         pooled = [
             output.pooler_output if pooling == "pooler" else pool(pooling, states, counted)
