@@ -26,6 +26,7 @@ NAMES = (
     "finetune",
     "depths",
     "depth_search",
+    "gpu",
     "tuning_cost",
     "quality",
     "defaults",

@@ -113,6 +113,17 @@ def forget_peak_memory() -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
+def _gpu_memory() -> dict[str, int]:
+    """Return what tensors took at most on a GPU, and take still, if this process used one."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return {}
+    return {
+        "gpu_peak_bytes": torch.cuda.max_memory_allocated(),
+        "gpu_left_bytes": torch.cuda.memory_allocated(),
+    }
+
+
 def _child() -> None:
     """Call the function named on the command line; its result alone goes to standard output."""
     answer = os.dup(1)
@@ -120,6 +131,7 @@ def _child() -> None:
     module, function = sys.argv[1].split(":")
     result = getattr(importlib.import_module(module), function)(**json.loads(sys.argv[2]))
     result["peak_bytes"] = peak_memory()
+    result |= _gpu_memory()
     with os.fdopen(answer, "w", encoding="utf-8") as out:
         json.dump(result, out)
 

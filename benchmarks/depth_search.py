@@ -66,7 +66,9 @@ def run(report: Report, options: argparse.Namespace) -> None:
     _add_checks(report, options)
 
 
-def search_ours(n_rows: int, epochs: int, seed: int) -> Result:
+def search_ours(
+    n_rows: int, epochs: int, seed: int, folder: str | None = None, device: str = "cpu"
+) -> Result:
     """Time the search as a user writes it, with an empty store in memory."""
     from sklearn.model_selection import GridSearchCV
 
@@ -75,7 +77,11 @@ def search_ours(n_rows: int, epochs: int, seed: int) -> Result:
 
     texts, labels = _data("train", n_rows)
     classifier = BertFineTuneClassifier(
-        max_epochs=epochs, batch_size=BATCH_SIZE, device="cpu", random_state=seed
+        folder or model_folder(),
+        max_epochs=epochs,
+        batch_size=BATCH_SIZE,
+        device=device,
+        random_state=seed,
     )
     classifier.fit(*_data("dev", _WARM_UP_TEXTS))
     cache.clear()
@@ -97,10 +103,18 @@ def search_ours(n_rows: int, epochs: int, seed: int) -> Result:
     }
 
 
-def search_rival(recipe: str, n_rows: int, epochs: int, seed: int, n_folds: int) -> Result:
-    """Time the same depths and folds, one fit after the other."""
+def search_rival(
+    recipe: str,
+    n_rows: int,
+    epochs: int,
+    seed: int,
+    n_folds: int,
+    folder: str | None = None,
+    **settings: str,
+) -> Result:
+    """Time the same depths and folds, one fit after the other, with `settings` of the recipe."""
     texts, labels = _data("train", n_rows)
-    common = {"folder": model_folder(), "seed": seed}
+    common = {"folder": folder or model_folder(), "seed": seed, **settings}
     train = RECIPES[recipe].train
     train(*_data("dev", _WARM_UP_TEXTS), freeze="none", epochs=1, **common)
     splits = list(_folds(seed).split(texts, labels))[:n_folds]

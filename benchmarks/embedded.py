@@ -20,9 +20,10 @@ def model_folder() -> str:
     return str(find_model_folder(EMBEDDED_MODEL))
 
 
-def model_config() -> dict[str, Any]:
-    """Return what its config.json says."""
-    config: dict[str, Any] = json.loads((Path(model_folder()) / "config.json").read_text("utf-8"))
+def model_config(folder: str | None = None) -> dict[str, Any]:
+    """Return what its config.json says, or that of another folder."""
+    path = Path(folder or model_folder()) / "config.json"
+    config: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return config
 
 

@@ -83,31 +83,40 @@ def run(report: Report, options: argparse.Namespace) -> None:
             }
             # The limit is measured beside each corpus: machines drift.
             found = alternate({LIMIT: limit, **jobs}, options.repeats)
-            cosines = {
-                competitor.name: _cosines(folder, competitor, texts["texts"])
+            reference = vectors_file(folder, REFERENCE)
+            alike = {
+                competitor.name: cosines(vectors_file(folder, _measured(competitor)), reference)
                 for competitor in competitors
             }
         report.runs[LIMIT] += found.pop(LIMIT)
         report.runs |= _with_warm_passes(found)
-        measured.append((corpus, texts, cosines))
-    for corpus, texts, cosines in measured:
-        encode_tables.add_corpus(report, corpus, texts, competitors, cosines)
+        measured.append((corpus, texts, alike))
+    for corpus, texts, alike in measured:
+        encode_tables.add_corpus(report, corpus, texts, competitors, alike)
         if not options.quick:
             encode_tables.add_checks(report, corpus, auto_precision())
     encode_tables.add_limit(report)
     encode_tables.add_notes(report, precisions)
 
 
-def describe(corpus: str, n_texts: int | None) -> Result:
-    """Count texts and tokens, and the operations that all of them and that each k-th cost."""
+def describe(corpus: str, n_texts: int | None, folder: str | None = None) -> Result:
+    """Count texts and tokens, and the operations that all of them and that each k-th cost.
+
+    Parameters
+    ----------
+    corpus, n_texts
+        See `benchmarks.texts.corpus_texts`.
+    folder : str or None
+        Of another model than the embedded one.
+    """
     from transformers import AutoTokenizer
 
-    texts, n_made = corpus_texts(corpus, n_texts)
-    tokenizer = AutoTokenizer.from_pretrained(model_folder())
+    texts, n_made = corpus_texts(corpus, n_texts, folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder or model_folder())
     encoded = tokenizer(texts, truncation=True, max_length=MAX_LENGTH)
     lengths = [len(ids) for ids in encoded["input_ids"]]
     step = _step(len(texts), _SLOW_TEXTS)
-    config = model_config()
+    config = model_config(folder)
     return {
         "texts": len(texts),
         "made": n_made,
@@ -118,7 +127,14 @@ def describe(corpus: str, n_texts: int | None) -> Result:
 
 
 def encode_ours(
-    corpus: str, n_texts: int | None, step: int, vectors: str, precision: str, cache: str | None
+    corpus: str,
+    n_texts: int | None,
+    step: int,
+    vectors: str,
+    precision: str,
+    cache: str | None,
+    folder: str | None = None,
+    device: str = "cpu",
 ) -> Result:
     """Encode with BertFeaturizer, the store cold, and once more where it is warm."""
     from sklearn_bert import BertFeaturizer
@@ -126,7 +142,11 @@ def encode_ours(
     from sklearn_bert.encoder import work
 
     featurizer = BertFeaturizer(
-        device="cpu", precision=precision, cache=cache, max_length=MAX_LENGTH
+        folder or model_folder(),
+        device=device,
+        precision=precision,
+        cache=cache,
+        max_length=MAX_LENGTH,
     )
 
     def tokens() -> tuple[int, int]:
@@ -136,7 +156,7 @@ def encode_ours(
         if cache is not None:
             store.clear(cache)
 
-    texts = corpus_texts(corpus, n_texts)[0][::step]
+    texts = corpus_texts(corpus, n_texts, folder)[0][::step]
     result = _timed(featurizer.transform, texts, vectors, tokens, forget)
     if cache is None:
         return result
@@ -149,10 +169,12 @@ def encode_ours(
     return {**result, "warm": warm}
 
 
-def encode_rival(corpus: str, n_texts: int | None, step: int, vectors: str, tool: str) -> Result:
-    """Encode with another tool."""
-    texts = corpus_texts(corpus, n_texts)[0][::step]
-    encoder = ENCODERS[tool]()
+def encode_rival(
+    corpus: str, n_texts: int | None, step: int, vectors: str, tool: str, **settings: str
+) -> Result:
+    """Encode with another tool, made with `settings`."""
+    texts = corpus_texts(corpus, n_texts, settings.get("folder"))[0][::step]
+    encoder = ENCODERS[tool](**settings)
     return _timed(encoder.encode, texts, vectors, encoder.tokens)
 
 
@@ -201,7 +223,7 @@ def _job(
 ) -> Job:
     tool = competitor.name
     step = _step(texts["texts"], _SLOW_TEXTS) if tool in _SLOW else 1
-    vectors = str(_vectors_file(folder, tool))
+    vectors = vectors_file(folder, tool)
     settings = {"corpus": corpus, "n_texts": n_texts, "step": step, "vectors": vectors}
     if tool in ENCODERS:
         return Job(encode_rival, {**settings, "tool": tool})
@@ -226,16 +248,16 @@ def _with_warm_passes(runs: dict[str, list[Result]]) -> dict[str, list[Result]]:
     return all_runs
 
 
-def _cosines(folder: str, competitor: Competitor, n_texts: int) -> np.ndarray:
-    """Return the cosine of each text's vector to that of the reference."""
+def cosines(vectors_file: str, reference_file: str) -> np.ndarray:
+    """Return the cosine of each text's vector to the reference's, whose texts may be more."""
 
-    def unit(name: str) -> np.ndarray:
-        vectors = np.load(_vectors_file(folder, name)).astype(np.float64)
+    def unit(file: str) -> np.ndarray:
+        vectors = np.load(file).astype(np.float64)
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
-    vectors = unit(competitor.name.replace("warm store", "cold store"))
-    reference = unit(REFERENCE)[:: -(-n_texts // len(vectors))]
-    return (vectors * reference).sum(axis=1)
+    vectors, reference = unit(vectors_file), unit(reference_file)
+    every = -(-len(reference) // len(vectors))
+    return (vectors * reference[::every]).sum(axis=1)
 
 
 def _step(n: int, most: int) -> int:
@@ -243,5 +265,11 @@ def _step(n: int, most: int) -> int:
     return -(-n // most)
 
 
-def _vectors_file(folder: str, name: str) -> Path:
-    return Path(folder, f"{name.replace(' ', '-')}.npy")
+def vectors_file(folder: str, name: str) -> str:
+    """Return where the vectors of a competitor are."""
+    return str(Path(folder, f"{name.replace(' ', '-').replace(':', '')}.npy"))
+
+
+def _measured(competitor: Competitor) -> str:
+    """Return whose vectors are compared: a warm pass only reads those of the cold one."""
+    return competitor.name.replace("warm store", "cold store")

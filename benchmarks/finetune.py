@@ -106,6 +106,8 @@ def fit_ours(
     seed: int,
     precision: str = "auto",
     rows_a_class: int | None = None,
+    folder: str | None = None,
+    device: str = "cpu",
 ) -> Result:
     """Time BertFineTuneClassifier, with an empty store in memory."""
     from sklearn_bert import BertFineTuneClassifier, cache
@@ -113,10 +115,11 @@ def fit_ours(
 
     def classifier(max_epochs: int) -> BertFineTuneClassifier:
         return BertFineTuneClassifier(
+            folder or model_folder(),
             freeze=freeze_parameter(freeze),
             max_epochs=max_epochs,
             batch_size=BATCH_SIZE,
-            device="cpu",
+            device=device,
             precision=precision,
             cache="memory",
             random_state=seed,
@@ -136,7 +139,7 @@ def fit_ours(
         "training_seconds": sum(row["seconds"] for row in trained.history_),
         "encoded": encoded,
         "rows": len(texts),
-        "gflop": _training_gflop(texts, epochs),
+        "gflop": _training_gflop(texts, epochs, folder),
     }
 
 
@@ -148,10 +151,12 @@ def fit_rival(
     n_test: int | None,
     seed: int,
     rows_a_class: int | None = None,
+    folder: str | None = None,
+    **settings: str,
 ) -> Result:
-    """Time one of the recipes."""
+    """Time one of the recipes, with `settings` that it alone has."""
     texts, labels, test_texts, test_labels = _data(n_rows, n_test, rows_a_class, seed)
-    common = {"folder": model_folder(), "freeze": freeze, "seed": seed}
+    common = {"folder": folder or model_folder(), "freeze": freeze, "seed": seed, **settings}
     train = RECIPES[recipe].train
     train(*_warm_up_data(_WARM_UP_FEWER.get(recipe, _WARM_UP_TEXTS)), epochs=1, **common)
     trained = train(texts, labels, epochs=epochs, **common)
@@ -160,7 +165,7 @@ def fit_rival(
         "accuracy": float(np.mean(trained.predict(test_texts) == test_labels)),
         "precision": RECIPES[recipe].precision,
         "rows": len(texts),
-        "gflop": _training_gflop(texts, epochs),
+        "gflop": _training_gflop(texts, epochs, folder),
     }
 
 
@@ -212,13 +217,13 @@ def _measure(report: Report, jobs: dict[str, Job], options: argparse.Namespace) 
             report.runs[name] += results
 
 
-def _training_gflop(texts: Sequence[str], epochs: int) -> float:
+def _training_gflop(texts: Sequence[str], epochs: int, folder: str | None) -> float:
     """Count what training all layers on these texts cannot do without, padding left out."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(model_folder())
+    tokenizer = AutoTokenizer.from_pretrained(folder or model_folder())
     lengths = [len(ids) for ids in tokenizer(list(texts), truncation=True)["input_ids"]]
-    linear, _ = matrix_flop(lengths, model_config())
+    linear, _ = matrix_flop(lengths, model_config(folder))
     return _PASSES * epochs * linear / 1e9
 
 

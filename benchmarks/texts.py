@@ -10,24 +10,32 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-__all__ = ["CORPORA", "corpus_texts", "texts_of_length"]
+__all__ = ["CORPORA", "OF_LENGTH", "corpus_texts", "texts_of_length"]
 
 CORPORA = ("sst2", "emotion", "imdb", "mixed")
+# Followed by a number of tokens, the name of a corpus that is made of SST-2's sentences.
+OF_LENGTH = "tokens: "
 _MIXED = ("sst2", "emotion", "imdb")
 # Of each corpus in the mixture, where no number is asked for: as many as the smallest has.
 _MIXED_PART = 2000
+_N_OF_LENGTH = 8192
 
 
-def corpus_texts(corpus: str, n: int | None = None) -> tuple[list[str], int]:
+def corpus_texts(
+    corpus: str, n: int | None = None, folder: str | None = None
+) -> tuple[list[str], int]:
     """Return distinct texts of a corpus.
 
     Parameters
     ----------
-    corpus : {"sst2", "emotion", "imdb", "mixed"}
-        Training sentences of SST-2, emotion, IMDB's sample; or equal parts of these, shuffled.
+    corpus : str
+        One of `CORPORA`: training sentences of SST-2, emotion, IMDB's sample; or equal parts of
+        these, shuffled. Or `OF_LENGTH` and a number, which is how long all texts are.
     n : int or None
         How many. Where a corpus has fewer, halves of two of its texts are joined, which keeps
         lengths alike. None is all there are.
+    folder : str or None
+        Of the model whose tokens are counted; None is the embedded one.
 
     Returns
     -------
@@ -35,9 +43,14 @@ def corpus_texts(corpus: str, n: int | None = None) -> tuple[list[str], int]:
     n_made : int
         How many of them were made of others.
     """
+    if corpus.startswith(OF_LENGTH):
+        texts, _, _ = texts_of_length(
+            n or _N_OF_LENGTH, int(corpus.removeprefix(OF_LENGTH)), folder
+        )
+        return texts, len(texts)
     if corpus != "mixed":
         return _enough(_distinct(corpus), n, random.Random(corpus))
-    texts: list[str] = []
+    texts = []
     n_made = 0
     wanted = len(_MIXED) * _MIXED_PART if n is None else n
     for i, part in enumerate(_MIXED):
@@ -50,8 +63,17 @@ def corpus_texts(corpus: str, n: int | None = None) -> tuple[list[str], int]:
     return texts, n_made
 
 
-def texts_of_length(n: int, length: int) -> tuple[list[str], list[int], int]:
+def texts_of_length(
+    n: int, length: int, folder: str | None = None
+) -> tuple[list[str], list[int], int]:
     """Make `n` texts of at most and almost `length` tokens, of SST-2's sentences.
+
+    Parameters
+    ----------
+    n, length : int
+        How many, and how long.
+    folder : str or None
+        Of the model whose tokens are counted; None is the embedded one.
 
     Returns
     -------
@@ -66,7 +88,7 @@ def texts_of_length(n: int, length: int) -> tuple[list[str], list[int], int]:
     total = 0
     words: list[str] = []
     label, tokens = 0, 2
-    for word, n_tokens, of_sentence in _words():
+    for word, n_tokens, of_sentence in _words(folder):
         if words and tokens + n_tokens > length:
             texts.append(" ".join(words))
             labels.append(label)
@@ -111,7 +133,7 @@ def _joined_halves(texts: Sequence[str], draw: random.Random) -> Iterator[str]:
         yield " ".join([*first[: (len(first) + 1) // 2], *second[(len(second) + 1) // 2 :]])
 
 
-def _words() -> Iterator[tuple[str, int, int]]:
+def _words(folder: str | None) -> Iterator[tuple[str, int, int]]:
     """Yield words of SST-2 with their numbers of tokens and labels, again and again.
 
     Each time the sentences come in another order, so that no text comes twice.
@@ -124,7 +146,7 @@ def _words() -> Iterator[tuple[str, int, int]]:
     sentences, labels = fetch_sst2(subset="train", return_X_y=True)
     split = [sentence.split() for sentence in sentences]
     vocabulary = sorted({word for words in split for word in words})
-    tokenizer = AutoTokenizer.from_pretrained(model_folder())
+    tokenizer = AutoTokenizer.from_pretrained(folder or model_folder())
     encoded = tokenizer(vocabulary, add_special_tokens=False)["input_ids"]
     n_tokens = {word: len(ids) for word, ids in zip(vocabulary, encoded, strict=True)}
     draw = random.Random(0)

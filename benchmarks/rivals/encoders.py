@@ -39,11 +39,23 @@ class Encoder:
     tokens: Tokens
 
 
-def sentence_transformers() -> Encoder:
-    """Load SentenceTransformer, whose batches have 32 texts of like length; float32."""
+def sentence_transformers(
+    folder: str | None = None, device: str = _DEVICE, dtype: str = "float32"
+) -> Encoder:
+    """Load SentenceTransformer, whose batches have 32 texts of like length.
+
+    Parameters
+    ----------
+    folder : str or None
+        Of another model than the embedded one; then its own limit in tokens stands.
+    device, dtype : str
+        Where and in what it computes.
+    """
     from sentence_transformers import SentenceTransformer
 
-    model = SentenceTransformer(model_folder(), device=_DEVICE)
+    model = SentenceTransformer(
+        folder or model_folder(), device=device, model_kwargs={"dtype": dtype}
+    )
 
     def encode(texts: Sequence[str]) -> np.ndarray:
         return np.asarray(model.encode(list(texts)))
@@ -183,7 +195,7 @@ def _counted(module: Any) -> Tokens:
 
 REFERENCE = "sentence-transformers"
 # From a tool's name to what loads it.
-ENCODERS: dict[str, Callable[[], Encoder]] = {
+ENCODERS: dict[str, Callable[..., Encoder]] = {
     REFERENCE: sentence_transformers,
     "skrub TextEncoder": skrub,
     "embetter SentenceEncoder": embetter,

@@ -72,6 +72,7 @@ def _train(
     epochs: int,
     seed: int,
     max_length: int | None = None,
+    device: str = "cpu",
     as_expert: bool,
 ) -> Trained:
     from transformers import AutoTokenizer, DataCollatorWithPadding, Trainer, TrainingArguments
@@ -94,8 +95,8 @@ def _train(
         arguments = TrainingArguments(
             output_dir=output,
             per_device_train_batch_size=BATCH_SIZE,
-            use_cpu=True,
-            dataloader_pin_memory=False,
+            use_cpu=device == "cpu",
+            dataloader_pin_memory=device != "cpu",
             report_to="none",
             save_strategy="no",
             logging_strategy="no",

@@ -1,0 +1,320 @@
+"""Encoding, fine-tuning and the search over depths on a GPU, at the size of BERT-base.
+
+Beside sentence-transformers and the expert-tuned Trainer, in bfloat16. The weights are random, so
+that none need to be fetched: speed does not depend on them, and no accuracy is told.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.children import Job, Result, alternate, run_job
+from benchmarks.depth_search import search_ours, search_rival
+from benchmarks.embedded import model_folder
+from benchmarks.encode import cosines, describe, encode_ours, encode_rival, vectors_file
+from benchmarks.finetune import fit_ours, fit_rival
+from benchmarks.matmul import best_rates, limit_job
+from benchmarks.report import Report, median, spread
+from benchmarks.rivals.encoders import REFERENCE
+from benchmarks.texts import OF_LENGTH
+
+REPEATS = 2
+
+_PARTS = ("encode", "finetune", "depth_search")
+_PRECISION = "bfloat16"
+_BERT_BASE: dict[str, int] = {}
+_QUICK_BERT = {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 2}
+_QUICK_BERT |= {"intermediate_size": 128}
+_LONG = f"{OF_LENGTH}128"
+_CORPORA = ("sst2", _LONG)
+_QUICK_TEXTS = 40
+_EPOCHS = {"none": 3, "-1": 3, "all": 10}
+_ROWS, _SEARCH_ROWS, _SEARCH_EPOCHS = 2000, 1000, 3
+_QUICK_ROWS, _QUICK_EPOCHS = 40, 1
+_TEST_ROWS = 32
+_FOLDS, _QUICK_FOLDS = 5, 1
+_LIMIT = "matrix products"
+_OURS, _COLD, _WARM = "ours, no store", "ours, cold store", "ours, warm store"
+_EXACT_REFERENCE = f"{REFERENCE}, float32"
+_EXPERT = "transformers Trainer, expert"
+_LEAST_SHARE, _LEAST_RATIO = 0.45, 2.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that only this benchmark has."""
+    parser.add_argument(
+        "--part", nargs="+", choices=_PARTS, default=_PARTS, help="what to measure (default all)"
+    )
+    parser.add_argument(
+        "--device", choices=("cuda", "cpu"), help="default cuda; cpu shows that it runs"
+    )
+    parser.add_argument(
+        "--vocabulary",
+        metavar="FOLDER",
+        help="of a saved BERT tokenizer (default: that of the embedded model)",
+    )
+
+
+def run(report: Report, options: argparse.Namespace) -> None:
+    """Measure, and fill the report."""
+    import torch
+
+    device = options.device or ("cuda" if torch.cuda.is_available() else None)
+    if device is None:
+        report.note("Not measured: no GPU was at hand.")
+        return
+    if device == "cuda":
+        report.machine["gpu"] = torch.cuda.get_device_name()
+    with tempfile.TemporaryDirectory() as folder:
+        bert = _QUICK_BERT if options.quick else _BERT_BASE
+        run_job(Job(save_bert, {"folder": folder, "vocabulary": options.vocabulary, **bert}))
+        where = {"folder": folder, "device": device}
+        limit = _limit(where, options.quick)
+        jobs = {
+            name: job
+            for part in options.part
+            for name, job in _JOBS[part](where, options.quick).items()
+        }
+        report.runs = alternate({_LIMIT: limit, **jobs}, options.repeats)
+        texts = {
+            corpus: run_job(Job(describe, {**_texts(corpus, options.quick), "folder": folder}))
+            for corpus in (_CORPORA if "encode" in options.part else ())
+        }
+        least = {
+            name: cosines(vectors_file(folder, name), vectors_file(folder, _exact(name))).min()
+            for name, job in jobs.items()
+            if "vectors" in job.settings
+        }
+    for corpus, described in texts.items():
+        _add_encode(report, corpus, described, least, checked=not options.quick)
+    if "finetune" in options.part:
+        _add_finetune(report, options.quick)
+    if "depth_search" in options.part:
+        _add_depth_search(report, options.quick)
+    _add_limit(report)
+
+
+def save_bert(folder: str, vocabulary: str | None, **settings: int) -> Result:
+    """Save a BERT with random weights, BERT-base where `settings` say nothing else."""
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    torch.manual_seed(0)
+    AutoTokenizer.from_pretrained(vocabulary or model_folder()).save_pretrained(folder)
+    BertModel(BertConfig(**settings)).save_pretrained(folder)
+    return {"files": len(list(Path(folder).iterdir()))}
+
+
+def _limit(where: dict[str, str], quick: bool) -> Job:
+    from transformers import BertConfig
+
+    config = BertConfig(**(_QUICK_BERT if quick else _BERT_BASE))
+    return limit_job(config.hidden_size, config.intermediate_size, True, quick, where["device"])
+
+
+def _texts(corpus: str, quick: bool) -> dict[str, Any]:
+    return {"corpus": corpus, "n_texts": _QUICK_TEXTS if quick else None}
+
+
+def _encode_jobs(where: dict[str, str], quick: bool) -> dict[str, Job]:
+    jobs = {}
+    for corpus in _CORPORA:
+        common = {**_texts(corpus, quick), "step": 1, **where}
+        rival = {**common, "tool": REFERENCE}
+        of_corpus = {
+            _OURS: Job(encode_ours, {**common, "precision": _PRECISION, "cache": None}),
+            _COLD: Job(encode_ours, {**common, "precision": _PRECISION, "cache": "memory"}),
+            REFERENCE: Job(encode_rival, {**rival, "dtype": _PRECISION}),
+            _EXACT_REFERENCE: Job(encode_rival, {**rival, "dtype": "float32"}),
+        }
+        for label, job in of_corpus.items():
+            name = f"{corpus}: {label}"
+            vectors = vectors_file(where["folder"], name)
+            jobs[name] = Job(job.function, {**job.settings, "vectors": vectors})
+    return jobs
+
+
+def _exact(name: str) -> str:
+    """Return whose vectors those of a run are compared with."""
+    return f"{name.rsplit(': ', 1)[0]}: {_EXACT_REFERENCE}"
+
+
+def _finetune_jobs(where: dict[str, str], quick: bool) -> dict[str, Job]:
+    jobs = {}
+    for freeze, epochs in _epochs(quick).items():
+        common = {
+            "freeze": freeze,
+            "epochs": epochs,
+            "n_rows": _QUICK_ROWS if quick else _ROWS,
+            "n_test": _TEST_ROWS,
+            "seed": 0,
+            **where,
+        }
+        jobs[f"freeze={freeze}: ours"] = Job(fit_ours, {**common, "precision": _PRECISION})
+        jobs[f"freeze={freeze}: {_EXPERT}"] = Job(fit_rival, {**common, "recipe": "expert"})
+    return jobs
+
+
+def _epochs(quick: bool) -> dict[str, int]:
+    return {freeze: _QUICK_EPOCHS if quick else epochs for freeze, epochs in _EPOCHS.items()}
+
+
+def _depth_search_jobs(where: dict[str, str], quick: bool) -> dict[str, Job]:
+    common = {
+        "n_rows": _QUICK_ROWS if quick else _SEARCH_ROWS,
+        "epochs": _QUICK_EPOCHS if quick else _SEARCH_EPOCHS,
+        "seed": 0,
+        **where,
+    }
+    rival = {**common, "recipe": "expert", "n_folds": _QUICK_FOLDS if quick else _FOLDS}
+    return {
+        "search: ours": Job(search_ours, common),
+        f"search: {_EXPERT}": Job(search_rival, rival),
+    }
+
+
+_JOBS = {
+    "encode": _encode_jobs,
+    "finetune": _finetune_jobs,
+    "depth_search": _depth_search_jobs,
+}
+
+
+def _add_encode(
+    report: Report, corpus: str, texts: Result, least: dict[str, float], checked: bool
+) -> None:
+    names = {
+        name.removeprefix(f"{corpus}: "): name for name in report.runs if name.startswith(corpus)
+    }
+    gflop = sum(texts["flop"]["1"]) / 1e9
+    runs = {label: report.runs[name] for label, name in names.items()}
+    runs[_WARM] = [{**run, **run["warm"]} for run in runs[_COLD]]
+    reference = median(runs[REFERENCE], "texts_per_second")
+    rows = []
+    for label in (_OURS, _COLD, _WARM, REFERENCE, _EXACT_REFERENCE):
+        rate = median(runs[label], "texts_per_second")
+        row = [label, spread([run["texts_per_second"] for run in runs[label]], 0)]
+        row.append(f"{rate / reference:.2f}")
+        if label == _WARM:
+            rows.append([*row, *[""] * 6])
+            continue
+        first = runs[label][0]
+        row += [
+            f"{gflop / median(runs[label], 'seconds') / 1e3:.0f}",
+            _share(report, gflop, runs[label], "float32" if "float32" in label else _PRECISION),
+            f"{first['padded_tokens'] / first['tokens']:.3f}",
+            f"{first.get('gpu_peak_bytes', 0) / 1e6:,.0f}",
+            f"{median(runs[label], 'peak_bytes') / 1e6:,.0f}",
+            f"{least[names[label]]:.5f}",
+        ]
+        rows.append(row)
+    columns = ["", "texts/s", "ratio", "TFLOP/s", "of the limit", "padded/tokens"]
+    columns += ["GPU MB", "host MB", "least cosine"]
+    title = f"encode, {corpus}: {texts['texts']:,} texts of {texts['tokens'] / texts['texts']:.1f}"
+    report.table(f"{title} tokens; median of {len(runs[_OURS])} [least..most]", columns, rows)
+    if not checked:
+        return
+    for label in (_OURS, _COLD):
+        if corpus == _LONG:
+            share = gflop / median(runs[label], "seconds") / _best(report, _PRECISION)
+            report.check(
+                f"{corpus}, {label}: at least {_LEAST_SHARE:.0%} of the {_PRECISION} limit: "
+                f"{share:.1%}",
+                share >= _LEAST_SHARE,
+            )
+        else:
+            ratio = median(runs[label], "texts_per_second") / reference
+            report.check(
+                f"{corpus}, {label}: at least {_LEAST_RATIO:g} times the texts a second of "
+                f"{REFERENCE} in {_PRECISION}: {ratio:.2f}",
+                ratio >= _LEAST_RATIO,
+            )
+
+
+def _add_finetune(report: Report, quick: bool) -> None:
+    rows = []
+    for freeze in _EPOCHS:
+        ours = median(report.runs[f"freeze={freeze}: ours"], "seconds")
+        for label in ("ours", _EXPERT):
+            runs = report.runs[f"freeze={freeze}: {label}"]
+            whole = freeze == "none"
+            rows.append(
+                [
+                    f"freeze={freeze}: {label}",
+                    spread([run["seconds"] for run in runs], 2),
+                    f"{median(runs, 'seconds') / ours:.2f}",
+                    _share(report, runs[0]["gflop"], runs, _PRECISION) if whole else "",
+                    f"{runs[0].get('gpu_peak_bytes', 0) / 1e6:,.0f}",
+                    f"{median(runs, 'fit_peak_bytes') / 1e6:,.0f}",
+                ]
+            )
+    epochs = ", ".join(f"{n} with freeze={freeze}" for freeze, n in _epochs(quick).items())
+    report.table(
+        f"finetune, SST-2: {runs[0]['rows']:,} rows, batches of 32, epochs: {epochs}",
+        ["", "seconds", "times ours", "of the limit", "GPU MB", "host MB"],
+        rows,
+    )
+
+
+def _add_depth_search(report: Report, quick: bool) -> None:
+    searches = {label: report.runs[f"search: {label}"] for label in ("ours", _EXPERT)}
+    ours = searches["ours"]
+
+    def seconds(runs: list[Result]) -> float:
+        return median(runs, "seconds") * _FOLDS / runs[0]["folds"]
+
+    report.table(
+        f"depth search, SST-2: 5 depths x {_FOLDS} folds, "
+        f"{_QUICK_EPOCHS if quick else _SEARCH_EPOCHS} epochs, "
+        f"{ours[0]['distinct']:,} distinct sentences",
+        ["", "folds measured", "seconds", "times ours", "texts encoded", "GPU MB", "left on it"],
+        [
+            [
+                label,
+                f"{runs[0]['folds']}",
+                spread([run["seconds"] for run in runs]),
+                f"{seconds(runs) / seconds(ours):.2f}",
+                f"{runs[0]['encoded']:,}",
+                f"{runs[0].get('gpu_peak_bytes', 0) / 1e6:,.0f}",
+                f"{runs[0].get('gpu_left_bytes', 0) / 1e6:,.0f}",
+            ]
+            for label, runs in searches.items()
+        ],
+    )
+    report.check(
+        f"search: each of {ours[0]['distinct']:,} distinct texts went through the frozen layers "
+        f"once",
+        all(run["encoded"] == run["distinct"] for run in ours),
+    )
+
+
+def _add_limit(report: Report) -> None:
+    report.table(
+        "The limit: the best of the matrix products, TFLOP/s",
+        ["", "TFLOP/s", "tokens x in x out"],
+        [
+            [way, f"{found['gflops'] / 1e3:.0f}", found["shape"]]
+            for way, found in best_rates(report.runs[_LIMIT]).items()
+        ],
+    )
+    report.note(
+        "Random weights: times are those of any weights of the size, accuracies would say "
+        "nothing. Each run in a process of its own, warmed up. Shares count the operations of "
+        "matrix products without padding. Ratio: of median texts/s, to sentence-transformers in "
+        "bfloat16. Least cosine: to its vectors in float32. Warm store: the same texts once more. "
+        "Left on it: what tensors take of the GPU "
+        "when the search is over. The expert is that of the benchmark finetune. Times of fits "
+        "are those of `fit`, with tokenizing and the frozen pass."
+    )
+
+
+def _best(report: Report, precision: str) -> float:
+    rates = best_rates(report.runs[_LIMIT])
+    return max(found["gflops"] for way, found in rates.items() if way.startswith(precision))
+
+
+def _share(report: Report, gflop: float, runs: list[Result], precision: str) -> str:
+    return f"{gflop / median(runs, 'seconds') / _best(report, precision):.0%}"
