@@ -51,6 +51,9 @@ __all__ = ["BertFineTuneBase"]
 
 # Texts that are predicted at once, so that memory does not grow with their number.
 _PREDICTED_TOGETHER = 8192
+# How many times fewer tokens a batch has then than one of a frozen pass: its states are wider, and
+# if memory runs out there are no smaller ones.
+_SMALLER_BATCHES = 4
 # Fitted attributes of all tasks that the encoder does not tell.
 _SAVED = ("lr_", "max_length_", "n_trainable_parameters_", "history_")
 
@@ -413,7 +416,8 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
             inputs = _inputs_at(encoder, part, module.poolings, self.depth_)
             n_cut += inputs.n_cut
             dataset = LabelledTexts(inputs, np.arange(len(part)))
-            outputs.append(self.net_.outputs(dataset, self.net_.batch_size))
+            fit = encoder.batch_tokens // _SMALLER_BATCHES // int(inputs.lengths.max())
+            outputs.append(self.net_.outputs(dataset, max(self.net_.batch_size, fit)))
         if n_cut:
             warn_cut(n_cut, len(texts), encoder.max_length)
         return np.concatenate(outputs)

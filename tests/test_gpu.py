@@ -3,7 +3,9 @@
 Skipped where there is none. Everything else in the suite runs on the processor.
 """
 
+import os
 import pickle
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,9 +71,11 @@ def test_vectors_are_those_of_the_processor(family, settings, saved_model):
     np.testing.assert_allclose(on_gpu.transform(X), on_cpu.transform(X), atol=1e-4)
 
 
-@pytest.mark.parametrize("texts", [PAIRS, [LONG, "short", LONG + "a"]], ids=["pairs", "long"])
-def test_pairs_and_windows_too(texts, model):
-    on_gpu, on_cpu = on_both(model, long_text="chunk", pooling=["mean", "max", "last", "pooler"])
+@pytest.mark.parametrize(
+    ("texts", "long_text"), [(PAIRS, "truncate"), ([LONG, "short", LONG + "a"], "chunk")]
+)
+def test_pairs_and_windows_too(texts, long_text, model):
+    on_gpu, on_cpu = on_both(model, long_text=long_text, pooling=["mean", "max", "last", "pooler"])
     np.testing.assert_allclose(on_gpu.transform(texts), on_cpu.transform(texts), atol=1e-4)
 
 
@@ -135,8 +139,10 @@ def test_fine_tuning_learns_in_bfloat16(checkpointing, model):
         model,
         device="cuda",
         precision="bfloat16",
-        lr=1e-3,
-        max_epochs=12,
+        lr=5e-3,
+        head_lr=1e-2,
+        batch_size=5,
+        max_epochs=20,
         random_state=0,
         gradient_checkpointing=checkpointing,
     ).fit(X, Y)
@@ -144,11 +150,14 @@ def test_fine_tuning_learns_in_bfloat16(checkpointing, model):
 
 
 def test_no_fit_leaves_anything_on_the_gpu_but_what_it_trained(model, memory):
-    fitted = BertFineTuneClassifier(model, device="cuda", freeze=-1, max_epochs=1).fit(X, Y)
-    first = memory.grown()
-    for number in range(5):
-        fitted.set_params(freeze=[-1, "none", "all", -2, -1][number]).fit(X, Y)
-    assert memory.grown() <= 1.05 * first
+    fitted = BertFineTuneClassifier(model, device="cuda", max_epochs=1)
+    grown = []
+    for _ in range(4):
+        for freeze in ("all", -2, "none", -1):
+            fitted.set_params(freeze=freeze).fit(X, Y).predict(X)
+        grown.append(memory.grown())
+    # The first round has what libraries allocate once.
+    assert grown[1:] == grown[1:2] * 3
 
 
 @pytest.mark.parametrize("estimator", [BertFineTuneClassifier, BertFineTuneRegressor])
@@ -166,11 +175,14 @@ fitted = pickle.load(open(sys.argv[1], "rb"))
 np.save(sys.argv[2], fitted.predict(sys.argv[3:]))
 """
     result = tmp_path / "predicted.npy"
-    run_python(script, file, result, *X, CUDA_VISIBLE_DEVICES="")
+    run_python(
+        script, file, result, *X, CUDA_VISIBLE_DEVICES="", PYTHONPATH=os.pathsep.join(sys.path)
+    )
     np.testing.assert_allclose(np.load(result), expected, atol=1e-3)
 
 
 def test_masked_training_lowers_the_perplexity(model):
-    masked = BertMaskedLM(model, device="cuda", max_epochs=8, lr=1e-3, random_state=0)
-    before = masked.perplexity(X)
-    assert masked.fit(X).perplexity(X) < before
+    settings = {"chunk_length": 16, "lr": 1e-3, "random_state": 0}
+    masked = BertMaskedLM(model, device="cuda", max_epochs=1, **settings)
+    before = masked.fit(X).perplexity(X)
+    assert masked.set_params(max_epochs=8).fit(X).perplexity(X) < before

@@ -1,17 +1,21 @@
-"""Attention on a CPU, where plain products often beat PyTorch's fused kernel.
+"""Attention, by device.
 
-Registered with transformers' attention interface; models that don't use that interface keep
-their own. The measurements are in docs/decisions/0004-cpu-speed.md.
+On a CPU plain products often beat PyTorch's fused kernel; on a GPU those of its fused kernels are
+taken that need no preparation for each new shape. Registered with transformers' attention
+interface; models that don't use that interface keep their own. The measurements are in
+docs/decisions/0004-cpu-speed.md and 0009-gpu-speed.md.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
@@ -19,9 +23,7 @@ from transformers.masking_utils import sdpa_mask
 from sklearn_bert.encoder.blockwise import attend_in_blocks, softmax_dtype
 from sklearn_bert.encoder.dropout import dropout as drop
 
-__all__ = ["CPU_ATTENTION", "register_cpu_attention", "use_exact_attention"]
-
-CPU_ATTENTION = "sklearn_bert_cpu"
+__all__ = ["use_exact_attention", "use_fast_attention"]
 
 # Up to these lengths all scores are made at once; above, they outgrow the processor's caches.
 _LONGEST_WHOLE = 128
@@ -34,10 +36,15 @@ _LEAST_ROW = 16
 _HIDDEN = -1e30
 
 
-def register_cpu_attention() -> None:
-    """Make the attention known to transformers under `CPU_ATTENTION`."""
-    AttentionInterface.register(CPU_ATTENTION, cpu_attention)
-    AttentionMaskInterface.register(CPU_ATTENTION, additive_mask)
+def use_fast_attention(model: PreTrainedModel, device: torch.device) -> None:
+    """Have a model attend in the way that is fastest on a device, if transformers lets it."""
+    if device.type not in _WAYS or not getattr(model, "_supports_attention_backend", False):
+        return
+    attention, mask = _WAYS[device.type]
+    name = f"sklearn_bert_{device.type}"
+    AttentionInterface.register(name, attention)
+    AttentionMaskInterface.register(name, mask)
+    model.set_attn_implementation(name)
 
 
 def use_exact_attention(model: PreTrainedModel) -> None:
@@ -101,6 +108,27 @@ def cpu_attention(
     return sdpa_attention_forward(
         module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
     )
+
+
+_choosing_kernels = threading.Lock()
+# Without cuDNN's, which makes a plan for each new shape: up to a tenth of a second each time, for
+# a kernel that is a few per cent of a pass faster.
+_KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+
+
+def gpu_attention(*args: Any, **kwargs: Any) -> tuple[torch.Tensor, None]:
+    """Attend with one of PyTorch's own kernels, which are ready for any shape.
+
+    Parameters and return value are those that transformers' attention interface defines.
+    """
+    # What is chosen holds for the process; threads must not restore what another one chose.
+    with _choosing_kernels, sdpa_kernel(_KERNELS):
+        found: tuple[torch.Tensor, None] = sdpa_attention_forward(*args, **kwargs)
+    return found
+
+
+# By type of device.
+_WAYS = {"cpu": (cpu_attention, additive_mask), "cuda": (gpu_attention, sdpa_mask)}
 
 
 def _way(dtype: torch.dtype, length: int, dropout: float) -> Callable[..., torch.Tensor] | None:

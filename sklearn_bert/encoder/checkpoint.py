@@ -24,15 +24,16 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedModel
 from transformers import logging as transformers_logging
 
 from sklearn_bert.encoder import work
-from sklearn_bert.encoder.attention import (
-    CPU_ATTENTION,
-    register_cpu_attention,
-    use_exact_attention,
-)
+from sklearn_bert.encoder.attention import use_exact_attention, use_fast_attention
 from sklearn_bert.encoder.depth import LowerPart, parameter_places
 from sklearn_bert.encoder.dropout import use_cpu_dropout
 from sklearn_bert.encoder.embedding import use_cpu_embeddings
-from sklearn_bert.encoder.execution import PRECISIONS, has_native_bfloat16, prepare_heap
+from sklearn_bert.encoder.execution import (
+    PRECISIONS,
+    has_native_bfloat16,
+    length_multiple,
+    prepare_heap,
+)
 from sklearn_bert.encoder.linear import pack_linear, use_onednn
 from sklearn_bert.encoder.screening import screen
 from sklearn_bert.encoder.sources import find_model_folder, weight_files
@@ -111,9 +112,9 @@ class Checkpoint:
         _check_vocabulary(folder, model, self._tokenizer)
         self.parameter_places = parameter_places(model)
         model.to(device)
+        use_fast_attention(model, device)
         if device.type == "cpu":
             prepare_heap()
-            _tune_for_cpu(model)
             native = precision == "bfloat16" and has_native_bfloat16(device)
             if precision == "float32" or native:
                 pack_linear(model)
@@ -181,8 +182,8 @@ class Checkpoint:
     def placed_for_training(self, model: PreTrainedModel) -> PreTrainedModel:
         """Put a model of this checkpoint on its device, with what trains it fast there."""
         model.to(self.device)
+        use_fast_attention(model, self.device)
         if self.device.type == "cpu":
-            _tune_for_cpu(model)
             if self.precision == "float32":
                 use_onednn(model)
             use_cpu_dropout(model)
@@ -232,15 +233,9 @@ class Checkpoint:
                     pad_id=self._tokenizer.pad_token_id or 0,
                     with_type_ids=self.with_type_ids,
                     truncation_side=self._tokenizer.truncation_side,
+                    multiple=length_multiple(self.device),
                 )
             return self._text_tokenizers[key]
-
-
-def _tune_for_cpu(model: PreTrainedModel) -> None:
-    """Swap in what computes the same faster; see docs/decisions/0004-cpu-speed.md."""
-    if getattr(model, "_supports_attention_backend", False):
-        register_cpu_attention()
-        model.set_attn_implementation(CPU_ATTENTION)
 
 
 # What tells that files are the ones read before: name, size and times of each.

@@ -22,10 +22,12 @@ __all__ = [
     "ahead",
     "has_native_bfloat16",
     "in_batches",
+    "length_multiple",
     "prepare_heap",
     "resolve_batch_tokens",
     "resolve_device",
     "resolve_precision",
+    "to_device",
 ]
 
 T = TypeVar("T")
@@ -38,8 +40,10 @@ PRECISIONS: dict[str, torch.dtype] = {
 }
 _NATIVE_BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 # Padded tokens for which one forward pass is fastest, by type of device.
-_BATCH_TOKENS = {"cpu": 2048}
+_BATCH_TOKENS = {"cpu": 2048, "cuda": 131_072}
 _BATCH_TOKENS_ELSEWHERE = 32_768
+# What lengths are a multiple of, so that kernels find rows of a mask where they can read them.
+_LENGTH_MULTIPLES = {"cuda": 8}
 # Just under the largest block that glibc's thresholds follow (mallopt(3)).
 _HEAP_BLOCK_BYTES = 31 * 2**20
 
@@ -125,6 +129,20 @@ def resolve_batch_tokens(batch_tokens: int | str, device: torch.device) -> int:
     accepted = "'auto', or a number of tokens"
     check_integer("batch_tokens", batch_tokens, minimum=1, accepted=accepted)
     return int(batch_tokens)
+
+
+def length_multiple(device: torch.device) -> int:
+    """Return what the lengths of batches on a device are a multiple of."""
+    return _LENGTH_MULTIPLES.get(device.type, 1)
+
+
+def to_device(inputs: dict[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:
+    """Return tensors where a model takes them; a GPU is not waited for."""
+    if device.type != "cuda":
+        return {name: tensor.to(device) for name, tensor in inputs.items()}
+    return {
+        name: tensor.pin_memory().to(device, non_blocking=True) for name, tensor in inputs.items()
+    }
 
 
 class Budget:

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from sklearn_bert.encoder import work
-from sklearn_bert.encoder.execution import Budget, in_batches
+from sklearn_bert.encoder.execution import Budget, in_batches, to_device
 from sklearn_bert.encoder.kept import Kind
-from sklearn_bert.encoder.passes import FrozenSettings, Pass, to_device
-from sklearn_bert.encoder.tokenization import Windows, padded_length
+from sklearn_bert.encoder.passes import FrozenSettings, Pass
+from sklearn_bert.encoder.tokenization import Windows
 from sklearn_bert.validation import Text
 
 __all__ = ["FrozenEncoder", "Kind"]
@@ -96,7 +96,7 @@ class FrozenEncoder(FrozenSettings):
         kept = self.kept_states()
         found = kept.read([keys[row] for row in rows], depth) if kept else [None] * len(rows)
         missing = np.flatnonzero([states is None for states in found])
-        length = padded_length(int(n_tokens.max()), self.max_length, coarse=True)
+        length = self.tokenizer().padded_length(int(n_tokens.max()), coarse=True)
         if kept and len(missing) < len(rows):
             empty = np.zeros((0, self.checkpoint.state_bytes), np.uint8)
             padded = kept.pad([empty if states is None else states for states in found], length)
@@ -115,13 +115,13 @@ class FrozenEncoder(FrozenSettings):
         tokenizer = self.tokenizer()
         lengths = windows.lengths[rows]
         order = np.argsort(-lengths, kind="stable")
-        longest = padded_length(int(lengths.max()), self.max_length)
+        longest = tokenizer.padded_length(int(lengths.max()))
         shape = (len(rows), longest, self.checkpoint.hidden_size)
         states = torch.zeros(shape, dtype=self.checkpoint.dtype)
 
         def forward(start: int, stop: int) -> None:
             batch = tokenizer.batch(windows, rows[order[start:stop]])
-            inputs = to_device(batch.inputs, self.checkpoint)
+            inputs = to_device(batch.inputs, self.checkpoint.device)
 
             def visit(layer: int, passed: torch.Tensor) -> None:
                 if layer == depth:

@@ -16,7 +16,7 @@ import torch
 
 from sklearn_bert.encoder import work
 from sklearn_bert.encoder.checkpoint import Checkpoint
-from sklearn_bert.encoder.execution import Budget, ToHost, ahead, in_batches
+from sklearn_bert.encoder.execution import Budget, ToHost, ahead, in_batches, to_device
 from sklearn_bert.encoder.kept import Allowance, KeptStates, KeptVectors, Kind
 from sklearn_bert.encoder.pooling import KEPT_POOLINGS, Counted, join_windows, pool
 from sklearn_bert.encoder.progress import ProgressBar
@@ -29,7 +29,7 @@ from sklearn_bert.encoder.tokenization import (
 from sklearn_bert.store import Keys, Store
 from sklearn_bert.validation import Text, n_characters
 
-__all__ = ["FrozenSettings", "Pass", "to_device"]
+__all__ = ["FrozenSettings", "Pass"]
 
 # Bumped when the same inputs would give other vectors, so that older disks are not read.
 _FORMAT = "pooled vectors and a flag, 2"
@@ -345,8 +345,9 @@ class _Portion:
         """Run some windows, keep their states, and return their vectors, one block a kind."""
         batch = tokenizer.batch(self.windows, rows)
         start, inputs = self._inputs(batch, rows)
-        mask = batch.counted
-        counted = None if mask is None else Counted(mask.to(self.checkpoint.device))
+        masks = {} if batch.counted is None else {"counted": batch.counted}
+        inputs, masks = (to_device(given, self.checkpoint.device) for given in (inputs, masks))
+        counted = Counted(masks["counted"]) if masks else None
         shape = (len(self.kinds), len(rows), self.checkpoint.hidden_size)
         out = torch.empty(shape, dtype=torch.float32, device=self.checkpoint.device)
 
@@ -392,8 +393,8 @@ class _Portion:
                 inputs = {"states": self.of.kept_states.pad(states, length)}
                 if "attention_mask" in batch.inputs:
                     inputs["attention_mask"] = batch.inputs["attention_mask"]
-                return self.start, to_device(inputs, self.checkpoint)
-        return 0, to_device(batch.inputs, self.checkpoint)
+                return self.start, inputs
+        return 0, batch.inputs
 
     def _keep(self, layer: int, states: torch.Tensor, rows: np.ndarray) -> None:
         assert self.of.kept_states is not None
@@ -402,8 +403,3 @@ class _Portion:
 
     def _keys(self, rows: np.ndarray) -> list[bytes]:
         return [self.of.text_keys[self.part[row]] for row in rows]
-
-
-def to_device(inputs: dict[str, torch.Tensor], checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
-    """Return what a model takes, where the model is."""
-    return {name: tensor.to(checkpoint.device) for name, tensor in inputs.items()}

@@ -39,6 +39,10 @@ _OVERLAP_SHARE = 4
 _LENGTH_BITS = 5
 _COARSE_LENGTH_BITS = 3
 _ROWS = 64
+# Padded tokens with which a pass is fast on any device, and from which on a batch ends where texts
+# are shorter than this share of the longest.
+_PLENTY = 16_384
+_LEAST_SHARE = 0.9
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,8 @@ class TextTokenizer:
         Whether the model takes token types.
     truncation_side : {"right", "left"}, default="right"
         Which end of a longer text is cut.
+    multiple : int, default=1
+        What lengths of batches are a multiple of.
     """
 
     def __init__(
@@ -118,6 +124,7 @@ class TextTokenizer:
         pad_id: int,
         with_type_ids: bool,
         truncation_side: str = "right",
+        multiple: int = 1,
     ) -> None:
         self._tokenizer = Tokenizer.from_str(serialized)
         self._tokenizer.no_padding()
@@ -130,6 +137,7 @@ class TextTokenizer:
             direction="right" if long_text == "chunk" else truncation_side,
         )
         self._max_length = max_length
+        self._multiple = multiple
         self._chunk = long_text == "chunk"
         self._pad_id = pad_id
         self._with_type_ids = with_type_ids
@@ -152,7 +160,7 @@ class TextTokenizer:
             if pairs and self._with_type_ids
             else None,
             owner=np.repeat(np.arange(len(texts)), [len(of_text) for of_text in pieces]),
-            counted=np.array([span for of_text in pieces for span in self._counted(of_text)]),
+            counted=self._counted(pieces),
             cut=np.array([bool(e.overflowing) and not self._chunk for e in encodings]),
         )
 
@@ -176,14 +184,24 @@ class TextTokenizer:
 
     def batch_end(self, lengths: np.ndarray, start: int, budget: int) -> int:
         """Return where a batch ends that starts at `start` of descending `lengths`."""
-        longest = padded_length(int(lengths[start]), self._max_length)
-        return min(len(lengths), start + batch_size(longest, budget))
+        longest = self.padded_length(int(lengths[start]))
+        stop = min(len(lengths), start + batch_size(longest, budget))
+        # A batch that is large enough ends where much would be padding.
+        least = start + -(-_PLENTY // longest)
+        shortest = _LEAST_SHARE * lengths[start]
+        like = int(np.searchsorted(-lengths[:stop], -shortest, side="right"))
+        return min(stop, max(like, least))
+
+    def padded_length(self, length: int, coarse: bool = False) -> int:
+        """Return the length that a batch is padded to whose longest window has `length`."""
+        padded = padded_length(length, self._max_length, coarse)
+        return min(self._max_length, -(-padded // self._multiple) * self._multiple)
 
     def batch(self, windows: Windows, chosen: np.ndarray, coarse: bool = False) -> Batch:
         """Pad the chosen windows to one length; see `padded_length`."""
         ids = [windows.ids[i] for i in chosen]
         lengths = np.array([len(row) for row in ids])
-        positions = np.arange(padded_length(int(lengths.max()), self._max_length, coarse))
+        positions = np.arange(self.padded_length(int(lengths.max()), coarse))
         present = positions < lengths[:, None]
         spans = windows.counted[chosen]
         counted = (positions >= spans[:, :1]) & (positions < spans[:, 1:])
@@ -200,8 +218,14 @@ class TextTokenizer:
             present.size,
         )
 
-    def _counted(self, pieces: list[Encoding]) -> Iterator[tuple[int, int]]:
-        """Say which tokens of each window of a text count: each token of the text once."""
+    def _counted(self, pieces: list[list[Encoding]]) -> np.ndarray:
+        """Say which tokens of each window count: each token of a text once."""
+        if not self._chunk:
+            ends = np.array([max(1, len(encoding)) for (encoding,) in pieces])
+            return np.column_stack([np.zeros_like(ends), ends])
+        return np.array([span for of_text in pieces for span in self._spans(of_text)])
+
+    def _spans(self, pieces: list[Encoding]) -> Iterator[tuple[int, int]]:
         for number, piece in enumerate(pieces):
             length = max(1, len(piece.ids))
             start = 0 if number == 0 else self._prefix + (self._overlap + 1) // 2

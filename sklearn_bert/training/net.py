@@ -21,6 +21,7 @@ from skorch.utils import TeeGenerator, to_numpy
 from torch import nn, softmax
 from torch.optim import Optimizer
 
+from sklearn_bert.encoder.execution import to_device
 from sklearn_bert.errors import TrainingDivergedError
 from sklearn_bert.training.batches import Batches, LabelledTexts, TrainingData
 from sklearn_bert.training.losses import MISSING_TARGET
@@ -183,8 +184,8 @@ class FineTuning:
     def infer(self: Any, x: dict[str, torch.Tensor], **fit_params: Any) -> torch.Tensor:
         """Run the module on what `Inputs` gave."""
         device = next(self.module_.head.parameters()).device
-        inputs = {name: tensor.to(device) for name, tensor in x.items() if name != "sample_weight"}
-        return self.module_(**inputs)
+        inputs = {name: tensor for name, tensor in x.items() if name != "sample_weight"}
+        return self.module_(**to_device(inputs, device))
 
     def outputs(self: Any, dataset: LabelledTexts, batch_size: int) -> np.ndarray:
         """Return the module's outputs for each text, in the order of `dataset`."""

@@ -45,6 +45,30 @@ def test_batches_cover_all_and_keep_to_the_budget(lengths, budget):
         start = stop
 
 
+@given(st.lists(st.integers(1, 512), min_size=1), st.sampled_from([1, 8]))
+def test_large_batches_waste_little(lengths, multiple):
+    lengths = np.sort(np.repeat(lengths, 400))[::-1]
+    serialized = TOKENIZERS["bert"].backend_tokenizer.to_str()
+    tokenizer = TextTokenizer(serialized, 512, "truncate", 0, False, multiple=multiple)
+    start = 0
+    while start < len(lengths):
+        stop = tokenizer.batch_end(lengths, start, 131_072)
+        longest = tokenizer.padded_length(int(lengths[start]))
+        enough = (stop - start) * longest < 16_384 + longest
+        assert enough or lengths[stop - 1] >= 0.9 * lengths[start]
+        start = stop
+
+
+@pytest.mark.parametrize("length", range(1, 200))
+def test_lengths_are_a_multiple_or_the_limit(length):
+    serialized = TOKENIZERS["bert"].backend_tokenizer.to_str()
+    tokenizer = TextTokenizer(serialized, 150, "truncate", 0, False, multiple=8)
+    for coarse in (True, False):
+        padded = tokenizer.padded_length(min(length, 150), coarse)
+        assert min(length, 150) <= padded <= 150
+        assert padded % 8 == 0 or padded == 150
+
+
 @given(st.integers(1, 8192), st.integers(0, 100))
 def test_lengths_are_padded_a_little_and_never_beyond_the_limit(length, room):
     padded = padded_length(length, length + room)
