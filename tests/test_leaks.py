@@ -1,13 +1,18 @@
 """Fits, and fits that fail, leave nothing behind: no memory, no threads, no open files.
 
-Each case runs in a process of its own, where nothing else takes or gives memory.
+What is measured runs in a process of its own, where nothing else takes or gives memory.
 """
 
+import gc
 import sys
+import weakref
 
 import pytest
 
-pytestmark = pytest.mark.skipif(
+from sklearn_bert import BertFineTuneClassifier, BertMaskedLM
+from tests import leaking
+
+reads_proc = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="reads /proc, as Linux has it"
 )
 
@@ -52,6 +57,7 @@ print(memory, *sizes)
 """
 
 
+@reads_proc
 @pytest.mark.parametrize(
     ("cache", "n_fits"),
     [
@@ -67,3 +73,38 @@ def test_fits_leave_nothing_behind(what, cache, n_fits, saved_model, tmp_path, r
     before, *sizes = map(int, out.split())
     assert len(sizes) == n_fits // 5
     assert max(sizes) <= 1.05 * before
+
+
+@pytest.fixture
+def _no_collection():
+    """Have nothing freed but by the count of references."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("_no_collection")
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("freeze", ["all", -1, -2, "embeddings", "none"])
+@pytest.mark.parametrize("estimator", [BertFineTuneClassifier, BertMaskedLM])
+def test_a_refit_frees_the_weights_of_the_fit_before_at_once(
+    estimator, freeze, checkpointing, saved_model
+):
+    """On a GPU they would add up from fold to fold, until Python looks for circles."""
+    settings = {"chunk_length": 16} if estimator is BertMaskedLM else {}
+    fitted = estimator(
+        saved_model("bert"),
+        freeze=freeze,
+        gradient_checkpointing=checkpointing,
+        max_epochs=1,
+        random_state=0,
+        **settings,
+    )
+    labels = () if estimator is BertMaskedLM else (leaking.Y,)
+    module = fitted.fit(leaking.X, *labels).net_.module_
+    weights = [weakref.ref(parameter) for parameter in module.parameters()]
+    assert weights
+    del module
+    fitted.fit(leaking.X, *labels)
+    assert not [weight for weight in weights if weight() is not None]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -22,6 +21,7 @@ from transformers.masking_utils import sdpa_mask
 
 from sklearn_bert.encoder.blockwise import attend_in_blocks, softmax_dtype
 from sklearn_bert.encoder.dropout import dropout as drop
+from sklearn_bert.encoder.hooks import wrap_forward
 
 __all__ = ["use_exact_attention", "use_fast_attention"]
 
@@ -57,7 +57,7 @@ def use_exact_attention(model: PreTrainedModel) -> None:
         return
     for module in model.modules():
         if hasattr(module, "q_bias"):
-            module.forward = partial(_exact, module.forward)
+            wrap_forward(module, _exact)
 
 
 def _exact(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -72,12 +72,24 @@ def _to_float32(value: Any) -> Any:
     return value.float() if rough else value
 
 
+def boolean_mask(*args: Any, **kwargs: Any) -> torch.Tensor | None:
+    """Return transformers' mask, without asking whether it is needed.
+
+    It is where it is given, and an answer would have to be waited for until a GPU is idle.
+    Parameters are those of transformers' mask interface.
+    """
+    if kwargs.get("attention_mask") is not None and "allow_is_bidirectional_skip" in kwargs:
+        kwargs["allow_is_bidirectional_skip"] = False
+    mask: torch.Tensor | None = sdpa_mask(*args, **kwargs)
+    return mask
+
+
 def additive_mask(*args: Any, **kwargs: Any) -> torch.Tensor | None:
     """Return transformers' mask as numbers to add, which is done in every layer and must be quick.
 
     Parameters are those of transformers' mask interface.
     """
-    visible = sdpa_mask(*args, **kwargs)
+    visible = boolean_mask(*args, **kwargs)
     if visible is None:
         return None
     return torch.zeros(visible.shape, device=visible.device).masked_fill_(~visible, _HIDDEN)
@@ -128,7 +140,7 @@ def gpu_attention(*args: Any, **kwargs: Any) -> tuple[torch.Tensor, None]:
 
 
 # By type of device.
-_WAYS = {"cpu": (cpu_attention, additive_mask), "cuda": (gpu_attention, sdpa_mask)}
+_WAYS = {"cpu": (cpu_attention, additive_mask), "cuda": (gpu_attention, boolean_mask)}
 
 
 def _way(dtype: torch.dtype, length: int, dropout: float) -> Callable[..., torch.Tensor] | None:

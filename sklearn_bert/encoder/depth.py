@@ -12,7 +12,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -21,6 +20,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
+from sklearn_bert.encoder.hooks import weakly, wrap_forward
 from sklearn_bert.encoder.randomness import same_draws
 from sklearn_bert.errors import ModelLoadError, parameter_error
 
@@ -70,7 +70,7 @@ class LowerPart:
         self._run = threading.local()
         self._upper = UpperPart(model, start) if start else None
         for layer in layers[start:]:
-            layer.register_forward_pre_hook(self._before_layer, with_kwargs=True)
+            layer.register_forward_pre_hook(weakly(self._before_layer), with_kwargs=True)
 
     def run(self, inputs: dict[str, torch.Tensor], depth: int, visit: Visit) -> torch.Tensor | None:
         """Run `inputs` up to `depth`, calling `visit(i, states)` for every depth i passed.
@@ -137,7 +137,7 @@ class UpperPart(nn.Module):
         self.start = start
         self.model = _view_above(model, layers, start)
         self._given: torch.Tensor | None = None
-        layers[start].register_forward_pre_hook(self._hand_in, with_kwargs=True)
+        layers[start].register_forward_pre_hook(weakly(self._hand_in), with_kwargs=True)
 
     def forward(self, states: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Any:
         """Return the model's output for states of shape (batch, length, hidden)."""
@@ -216,7 +216,7 @@ def checkpoint_activations(model: PreTrainedModel) -> None:
     transformers' own way has changed its name between versions, and would hand in states twice.
     """
     for layer in _find_layers(model, int(model.config.num_hidden_layers)):
-        layer.forward = partial(_checkpointed, layer.forward)
+        wrap_forward(layer, _checkpointed)
 
 
 def _checkpointed(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

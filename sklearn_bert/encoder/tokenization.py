@@ -186,11 +186,13 @@ class TextTokenizer:
         """Return where a batch ends that starts at `start` of descending `lengths`."""
         longest = self.padded_length(int(lengths[start]))
         stop = min(len(lengths), start + batch_size(longest, budget))
-        # A batch that is large enough ends where much would be padding.
+        # A batch that is large enough ends where texts begin to need a mask, or much padding.
         least = start + -(-_PLENTY // longest)
-        shortest = _LEAST_SHARE * lengths[start]
-        like = int(np.searchsorted(-lengths[:stop], -shortest, side="right"))
-        return min(stop, max(like, least))
+        for shortest in (longest, _LEAST_SHARE * lengths[start]):
+            like = int(np.searchsorted(-lengths[:stop], -shortest, side="right"))
+            if like >= least:
+                return like
+        return min(stop, least)
 
     def padded_length(self, length: int, coarse: bool = False) -> int:
         """Return the length that a batch is padded to whose longest window has `length`."""

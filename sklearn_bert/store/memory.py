@@ -62,9 +62,8 @@ class MemoryStore(Store):
         """Keep each value under its key; the least recently used make room."""
         with self._lock:
             for key, value in zip(keys, values, strict=True):
-                previous = self._values.pop(key, None)
-                if previous is not None:
-                    self._size -= self._entry_size(key, previous)
+                if key in self._values:
+                    self._size -= self._entry_size(key, self._values.pop(key))
                 self._values[key] = value
             self._size += sum(map(len, keys)) + sum(map(len, values)) + self.overhead * len(keys)
             self._shrink()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from sklearn_bert.encoder.checkpoint import Checkpoint, set_weights
 from sklearn_bert.encoder.depth import checkpoint_activations
 from sklearn_bert.encoder.freezing import Freezing
+from sklearn_bert.encoder.hooks import weakly, wrap_forward
 from sklearn_bert.encoder.language_model import trainable_language_model
 from sklearn_bert.training.module import as_arrays, as_tensors, train_where_it_trains
 
@@ -66,7 +66,7 @@ class MaskedLMModule(nn.Module):
         self.encoder_parameters = {n: p for n, p in of_encoder.items() if p.requires_grad}
         if gradient_checkpointing:
             checkpoint_activations(model.base_model)
-        model.base_model.forward = partial(self._encode, model.base_model.forward)
+        wrap_forward(model.base_model, weakly(self._encode))
         self.model = model
         self._trained = {}
         train_where_it_trains(model, self.training)

@@ -1,0 +1,56 @@
+"""Hooks do what methods do, and keep nothing alive."""
+
+import gc
+import weakref
+
+import pytest
+import torch
+from torch import nn
+
+from sklearn_bert.encoder.hooks import weakly, wrap_forward
+
+
+@pytest.fixture(autouse=True)
+def _no_collection():
+    """Have nothing freed but by the count of references."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+class Doubles(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(2, 2)
+        self.inner.register_forward_hook(weakly(self.double))
+
+    def double(self, module, args, output):
+        return 2 * output
+
+
+def test_a_hook_works_as_long_as_its_owner_lives():
+    owner = Doubles()
+    inner, given = owner.inner, torch.ones(1, 2)
+    doubled = inner(given)
+    gone = weakref.ref(owner)
+    del owner
+    assert gone() is None
+    torch.testing.assert_close(2 * inner(given), doubled)
+
+
+def test_a_wrapped_forward_is_called_with_what_was_given():
+    def negated(forward, *args, **kwargs):
+        return -forward(*args, **kwargs)
+
+    module = nn.Linear(2, 2)
+    expected = -module(torch.ones(1, 2))
+    wrap_forward(module, negated)
+    torch.testing.assert_close(module(input=torch.ones(1, 2)), expected)
+
+
+def test_a_wrapped_module_is_freed():
+    module = nn.Linear(2, 2)
+    wrap_forward(module, lambda forward, *args: forward(*args))
+    gone = weakref.ref(module.weight)
+    del module
+    assert gone() is None
