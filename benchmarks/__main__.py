@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
+from benchmarks.kept import keeping
 from benchmarks.report import Report
 
 # Each is a module of this package with a docstring whose first line says what it measures, and
-# `run(report, options)`; `REPEATS` and `add_arguments(parser)` where it needs them.
+# `run(report, options)`; `REPEATS`, `KEEPS_ITS_RESULTS` and `add_arguments(parser)` where it needs
+# them.
 NAMES = (
     "encode",
     "search",
@@ -62,10 +64,12 @@ def _run(benchmark: ModuleType, options: argparse.Namespace) -> Report:
         default = getattr(benchmark, "REPEATS", _REPEATS)
         options.repeats = min(default, _QUICK_REPEATS) if options.quick else default
     report = Report(options.name, _summary(benchmark), vars(options))
-    benchmark.run(report, options)
-    print(report.as_text())
-    if options.json is not None:
-        options.json.write_text(report.as_json(), encoding="utf-8")
+    keeps_itself = getattr(benchmark, "KEEPS_ITS_RESULTS", False)
+    with keeping(None if keeps_itself else options.json, vars(options)):
+        benchmark.run(report, options)
+        print(report.as_text())
+        if options.json is not None:
+            options.json.write_text(report.as_json(), encoding="utf-8")
     return report
 
 

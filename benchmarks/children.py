@@ -17,7 +17,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Job", "alternate", "forget_peak_memory", "peak_memory", "run_job"]
+from benchmarks.kept import kept
+
+__all__ = [
+    "Job",
+    "alternate",
+    "forget_peak_memory",
+    "in_one_process",
+    "peak_memory",
+    "run_job",
+    "together",
+]
 
 Result = dict[str, Any]
 
@@ -68,12 +78,18 @@ def alternate(jobs: dict[str, Job], repeats: int) -> dict[str, list[Result]]:
 def run_job(job: Job) -> Result:
     """Run a job in a fresh process and return its result, with `peak_bytes` added.
 
+    What an earlier run of the same command measured is not measured again; see `benchmarks.kept`.
+
     Raises
     ------
     RuntimeError
         If it failed; the message has the end of what it wrote.
     """
-    target = f"{job.function.__module__}:{job.function.__qualname__}"
+    target = _target(job.function)
+    key = json.dumps([target, job.settings], sort_keys=True)
+    before = kept().find(key)
+    if before is not None:
+        return before
     process = subprocess.run(
         [sys.executable, "-m", "benchmarks.children", target, json.dumps(job.settings)],
         cwd=_ROOT,
@@ -86,7 +102,21 @@ def run_job(job: Job) -> Result:
     if process.returncode != 0:
         raise RuntimeError(f"{target} failed:\n{process.stderr[-4000:]}")
     result: Result = json.loads(process.stdout)
+    kept().add(key, result)
     return result
+
+
+def together(jobs: dict[str, Job]) -> Job:
+    """Return one job that does several in one process; see `in_one_process` for its result."""
+    calls = [[name, _target(job.function), job.settings] for name, job in jobs.items()]
+    return Job(in_one_process, {"calls": calls})
+
+
+def in_one_process(calls: list[tuple[str, str, dict[str, Any]]]) -> Result:
+    """Call functions one after another, and return what each returned by its name."""
+    return {
+        name: {**_function(target)(**settings), **_gpu_memory()} for name, target, settings in calls
+    }
 
 
 def peak_memory() -> int:
@@ -113,25 +143,35 @@ def forget_peak_memory() -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
+def _target(function: Callable[..., Result]) -> str:
+    return f"{function.__module__}:{function.__qualname__}"
+
+
+def _function(target: str) -> Callable[..., Result]:
+    module, name = target.split(":")
+    function: Callable[..., Result] = getattr(importlib.import_module(module), name)
+    return function
+
+
 def _gpu_memory() -> dict[str, int]:
-    """Return what tensors took at most on a GPU, and take still, if this process used one."""
+    """Return what tensors took at most on a GPU since the last call, and what they take still."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return {}
-    return {
+    found = {
         "gpu_peak_bytes": torch.cuda.max_memory_allocated(),
         "gpu_left_bytes": torch.cuda.memory_allocated(),
     }
+    torch.cuda.reset_peak_memory_stats()
+    return found
 
 
 def _child() -> None:
     """Call the function named on the command line; its result alone goes to standard output."""
     answer = os.dup(1)
     os.dup2(2, 1)
-    module, function = sys.argv[1].split(":")
-    result = getattr(importlib.import_module(module), function)(**json.loads(sys.argv[2]))
+    result = _function(sys.argv[1])(**json.loads(sys.argv[2]))
     result["peak_bytes"] = peak_memory()
-    result |= _gpu_memory()
     with os.fdopen(answer, "w", encoding="utf-8") as out:
         json.dump(result, out)
 

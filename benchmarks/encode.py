@@ -6,7 +6,6 @@ The same weights, texts and limit in tokens; processor only, each competitor in 
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from benchmarks import encode_tables
 from benchmarks.children import Job, Result, alternate, run_job
 from benchmarks.embedded import MAX_LENGTH, auto_precision, matrix_flop, model_config, model_folder
 from benchmarks.encode_tables import LIMIT, Competitor, name_of_run
+from benchmarks.kept import working_folder
 from benchmarks.matmul import limit_job
 from benchmarks.report import Report
 from benchmarks.rivals.encoders import ENCODERS, REFERENCE
@@ -73,7 +73,7 @@ def run(report: Report, options: argparse.Namespace) -> None:
     measured = []
     for corpus in options.corpus or (_QUICK_CORPORA if options.quick else CORPORA):
         texts = run_job(Job(describe, {"corpus": corpus, "n_texts": n_texts}))
-        with tempfile.TemporaryDirectory() as folder:
+        with working_folder(corpus) as folder:
             jobs = {
                 name_of_run(corpus, competitor.name): _job(
                     competitor, corpus, n_texts, texts, folder

@@ -7,15 +7,15 @@ that none need to be fetched: speed does not depend on them, and no accuracy is 
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.children import Job, Result, alternate, run_job
+from benchmarks.children import Job, Result, alternate, run_job, together
 from benchmarks.depth_search import search_ours, search_rival
 from benchmarks.embedded import model_folder
 from benchmarks.encode import cosines, describe, encode_ours, encode_rival, vectors_file
 from benchmarks.finetune import fit_ours, fit_rival
+from benchmarks.kept import working_folder
 from benchmarks.matmul import best_rates, limit_job
 from benchmarks.report import Report, median, spread
 from benchmarks.rivals.encoders import REFERENCE
@@ -68,33 +68,37 @@ def run(report: Report, options: argparse.Namespace) -> None:
         return
     if device == "cuda":
         report.machine["gpu"] = torch.cuda.get_device_name()
-    with tempfile.TemporaryDirectory() as folder:
+    with working_folder("bert") as folder:
         bert = _QUICK_BERT if options.quick else _BERT_BASE
         run_job(Job(save_bert, {"folder": folder, "vocabulary": options.vocabulary, **bert}))
         where = {"folder": folder, "device": device}
-        limit = _limit(where, options.quick)
-        jobs = {
-            name: job
-            for part in options.part
-            for name, job in _JOBS[part](where, options.quick).items()
-        }
-        report.runs = alternate({_LIMIT: limit, **jobs}, options.repeats)
-        texts = {
-            corpus: run_job(Job(describe, {**_texts(corpus, options.quick), "folder": folder}))
-            for corpus in (_CORPORA if "encode" in options.part else ())
-        }
-        least = {
-            name: cosines(vectors_file(folder, name), vectors_file(folder, _exact(name))).min()
-            for name, job in jobs.items()
-            if "vectors" in job.settings
-        }
-    for corpus, described in texts.items():
-        _add_encode(report, corpus, described, least, checked=not options.quick)
+        by_tool = {_LIMIT: _limit(where, options.quick)}
+        for part in options.part:
+            by_tool |= {
+                f"{part}: {tool}": together(jobs)
+                for tool, jobs in _JOBS[part](where, options.quick).items()
+            }
+        report.runs = _by_run(alternate(by_tool, options.repeats))
+        if "encode" in options.part:
+            for corpus in _CORPORA:
+                texts = {**_texts(corpus, options.quick), "folder": folder}
+                _add_encode(report, corpus, run_job(Job(describe, texts)), folder, options.quick)
     if "finetune" in options.part:
         _add_finetune(report, options.quick)
     if "depth_search" in options.part:
         _add_depth_search(report, options.quick)
     _add_limit(report)
+
+
+def _by_run(found: dict[str, list[Result]]) -> dict[str, list[Result]]:
+    """Return the results of what ran in one process by their own names."""
+    runs = {_LIMIT: found.pop(_LIMIT)}
+    for results in found.values():
+        for result in results:
+            for name, of_run in result.items():
+                if isinstance(of_run, dict):
+                    runs.setdefault(name, []).append(of_run)
+    return runs
 
 
 def save_bert(folder: str, vocabulary: str | None, **settings: int) -> Result:
@@ -119,22 +123,19 @@ def _texts(corpus: str, quick: bool) -> dict[str, Any]:
     return {"corpus": corpus, "n_texts": _QUICK_TEXTS if quick else None}
 
 
-def _encode_jobs(where: dict[str, str], quick: bool) -> dict[str, Job]:
-    jobs = {}
+def _encode_jobs(where: dict[str, str], quick: bool) -> dict[str, dict[str, Job]]:
+    ours, rival = {}, {}
     for corpus in _CORPORA:
         common = {**_texts(corpus, quick), "step": 1, **where}
-        rival = {**common, "tool": REFERENCE}
-        of_corpus = {
-            _OURS: Job(encode_ours, {**common, "precision": _PRECISION, "cache": None}),
-            _COLD: Job(encode_ours, {**common, "precision": _PRECISION, "cache": "memory"}),
-            REFERENCE: Job(encode_rival, {**rival, "dtype": _PRECISION}),
-            _EXACT_REFERENCE: Job(encode_rival, {**rival, "dtype": "float32"}),
-        }
-        for label, job in of_corpus.items():
-            name = f"{corpus}: {label}"
-            vectors = vectors_file(where["folder"], name)
-            jobs[name] = Job(job.function, {**job.settings, "vectors": vectors})
-    return jobs
+        for label, cache in ((_OURS, None), (_COLD, "memory")):
+            settings = {**common, "precision": _PRECISION, "cache": cache}
+            ours[f"{corpus}: {label}"] = Job(encode_ours, settings)
+        for label, dtype in ((REFERENCE, _PRECISION), (_EXACT_REFERENCE, "float32")):
+            settings = {**common, "tool": REFERENCE, "dtype": dtype}
+            rival[f"{corpus}: {label}"] = Job(encode_rival, settings)
+    for name, job in {**ours, **rival}.items():
+        job.settings["vectors"] = vectors_file(where["folder"], name)
+    return {"ours": ours, REFERENCE: rival}
 
 
 def _exact(name: str) -> str:
@@ -142,8 +143,8 @@ def _exact(name: str) -> str:
     return f"{name.rsplit(': ', 1)[0]}: {_EXACT_REFERENCE}"
 
 
-def _finetune_jobs(where: dict[str, str], quick: bool) -> dict[str, Job]:
-    jobs = {}
+def _finetune_jobs(where: dict[str, str], quick: bool) -> dict[str, dict[str, Job]]:
+    ours, rival = {}, {}
     for freeze, epochs in _epochs(quick).items():
         common = {
             "freeze": freeze,
@@ -153,16 +154,16 @@ def _finetune_jobs(where: dict[str, str], quick: bool) -> dict[str, Job]:
             "seed": 0,
             **where,
         }
-        jobs[f"freeze={freeze}: ours"] = Job(fit_ours, {**common, "precision": _PRECISION})
-        jobs[f"freeze={freeze}: {_EXPERT}"] = Job(fit_rival, {**common, "recipe": "expert"})
-    return jobs
+        ours[f"freeze={freeze}: ours"] = Job(fit_ours, {**common, "precision": _PRECISION})
+        rival[f"freeze={freeze}: {_EXPERT}"] = Job(fit_rival, {**common, "recipe": "expert"})
+    return {"ours": ours, _EXPERT: rival}
 
 
 def _epochs(quick: bool) -> dict[str, int]:
     return {freeze: _QUICK_EPOCHS if quick else epochs for freeze, epochs in _EPOCHS.items()}
 
 
-def _depth_search_jobs(where: dict[str, str], quick: bool) -> dict[str, Job]:
+def _depth_search_jobs(where: dict[str, str], quick: bool) -> dict[str, dict[str, Job]]:
     common = {
         "n_rows": _QUICK_ROWS if quick else _SEARCH_ROWS,
         "epochs": _QUICK_EPOCHS if quick else _SEARCH_EPOCHS,
@@ -171,8 +172,8 @@ def _depth_search_jobs(where: dict[str, str], quick: bool) -> dict[str, Job]:
     }
     rival = {**common, "recipe": "expert", "n_folds": _QUICK_FOLDS if quick else _FOLDS}
     return {
-        "search: ours": Job(search_ours, common),
-        f"search: {_EXPERT}": Job(search_rival, rival),
+        "ours": {"search: ours": Job(search_ours, common)},
+        _EXPERT: {f"search: {_EXPERT}": Job(search_rival, rival)},
     }
 
 
@@ -183,11 +184,13 @@ _JOBS = {
 }
 
 
-def _add_encode(
-    report: Report, corpus: str, texts: Result, least: dict[str, float], checked: bool
-) -> None:
+def _add_encode(report: Report, corpus: str, texts: Result, folder: str, quick: bool) -> None:
     names = {
         name.removeprefix(f"{corpus}: "): name for name in report.runs if name.startswith(corpus)
+    }
+    least = {
+        name: cosines(vectors_file(folder, name), vectors_file(folder, _exact(name))).min()
+        for name in names.values()
     }
     gflop = sum(texts["flop"]["1"]) / 1e9
     runs = {label: report.runs[name] for label, name in names.items()}
@@ -199,7 +202,7 @@ def _add_encode(
         row = [label, spread([run["texts_per_second"] for run in runs[label]], 0)]
         row.append(f"{rate / reference:.2f}")
         if label == _WARM:
-            rows.append([*row, *[""] * 6])
+            rows.append([*row, *[""] * 5])
             continue
         first = runs[label][0]
         row += [
@@ -207,15 +210,14 @@ def _add_encode(
             _share(report, gflop, runs[label], "float32" if "float32" in label else _PRECISION),
             f"{first['padded_tokens'] / first['tokens']:.3f}",
             f"{first.get('gpu_peak_bytes', 0) / 1e6:,.0f}",
-            f"{median(runs[label], 'peak_bytes') / 1e6:,.0f}",
             f"{least[names[label]]:.5f}",
         ]
         rows.append(row)
     columns = ["", "texts/s", "ratio", "TFLOP/s", "of the limit", "padded/tokens"]
-    columns += ["GPU MB", "host MB", "least cosine"]
+    columns += ["GPU MB", "least cosine"]
     title = f"encode, {corpus}: {texts['texts']:,} texts of {texts['tokens'] / texts['texts']:.1f}"
     report.table(f"{title} tokens; median of {len(runs[_OURS])} [least..most]", columns, rows)
-    if not checked:
+    if quick:
         return
     for label in (_OURS, _COLD):
         if corpus == _LONG:
@@ -248,13 +250,12 @@ def _add_finetune(report: Report, quick: bool) -> None:
                     f"{median(runs, 'seconds') / ours:.2f}",
                     _share(report, runs[0]["gflop"], runs, _PRECISION) if whole else "",
                     f"{runs[0].get('gpu_peak_bytes', 0) / 1e6:,.0f}",
-                    f"{median(runs, 'fit_peak_bytes') / 1e6:,.0f}",
                 ]
             )
     epochs = ", ".join(f"{n} with freeze={freeze}" for freeze, n in _epochs(quick).items())
     report.table(
         f"finetune, SST-2: {runs[0]['rows']:,} rows, batches of 32, epochs: {epochs}",
-        ["", "seconds", "times ours", "of the limit", "GPU MB", "host MB"],
+        ["", "seconds", "times ours", "of the limit", "GPU MB"],
         rows,
     )
 
@@ -302,12 +303,12 @@ def _add_limit(report: Report) -> None:
     )
     report.note(
         "Random weights: times are those of any weights of the size, accuracies would say "
-        "nothing. Each run in a process of its own, warmed up. Shares count the operations of "
-        "matrix products without padding. Ratio: of median texts/s, to sentence-transformers in "
-        "bfloat16. Least cosine: to its vectors in float32. Warm store: the same texts once more. "
-        "Left on it: what tensors take of the GPU "
-        "when the search is over. The expert is that of the benchmark finetune. Times of fits "
-        "are those of `fit`, with tokenizing and the frozen pass."
+        "nothing. Each tool in a process of its own, warmed up before each run. Shares count the "
+        "operations of matrix products without padding. Ratio: of median texts/s, to sentence- "
+        "transformers in bfloat16. Least cosine: to its vectors in float32. Warm store: the same "
+        "texts once more. Left on it: what tensors take of the GPU when the search is over. The "
+        "expert is that of the benchmark finetune. Times of fits are those of `fit`, with "
+        "tokenizing and the frozen pass."
     )
 
 

@@ -22,6 +22,8 @@ from benchmarks.report import Report
 
 # Seeds are repeats enough.
 REPEATS = 1
+# What the file has is added to, by commands with other options too.
+KEEPS_ITS_RESULTS = True
 
 _SIZES = ["100", "1000", "all"]
 _SEEDS = [0, 1, 2, 3, 4]
