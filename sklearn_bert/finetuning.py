@@ -42,7 +42,7 @@ from sklearn_bert.samples import Samples, Targets
 from sklearn_bert.training import net as nets
 from sklearn_bert.training.batches import LabelledTexts
 from sklearn_bert.training.callbacks import BestWeights, EpochHistory, GradualUnfreezing, Progress
-from sklearn_bert.training.inputs import Inputs, make_inputs
+from sklearn_bert.training.inputs import Inputs, TokenInputs, make_inputs
 from sklearn_bert.training.module import FineTuneModule, build_head, head_settings, restore_head
 from sklearn_bert.tuning_parameters import check_tuning_parameters, head_sizes, seed_from
 from sklearn_bert.validation import Text, check_texts, n_characters, one_or_list
@@ -164,9 +164,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         }
         with own_randomness(seed, encoder.checkpoint.device):
             module = self._module(encoder, stages, targets)
-            fitted["n_trainable_parameters_"] = sum(
-                p.numel() for p in module.parameters() if p.requires_grad
-            )
+            fitted["n_trainable_parameters_"] = module.n_trainable_parameters()
             self._train(module, encoder, stages, samples, validation, targets, seed, fitted)
 
     def _reference(self, max_length: int | None) -> EncoderReference:
@@ -329,6 +327,8 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         texts = samples.texts + ([] if validation is None else validation.texts)
         inputs_at = partial(_inputs_at, encoder, texts, module.poolings)
         train, held_out = _datasets(inputs_at(stages[0].depth), samples, validation)
+        if isinstance(train.inputs, TokenInputs):
+            module.narrow(train.inputs.ids())
         if train.inputs.n_cut:
             warn_cut(train.inputs.n_cut, len(texts), encoder.max_length)
         history = EpochHistory(held_out)
@@ -351,6 +351,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
     def _set_fitted(
         self, net: Any, history: list[dict[str, float]], fitted: dict[str, Any]
     ) -> None:
+        net.module_.widen()
         net.module_.enter(fitted["freezing_"])
         for name, value in fitted.items():
             setattr(self, name, value)

@@ -284,7 +284,7 @@ class BertMaskedLM(PretrainedMixin, BaseEstimator):
                 "has_pretrained_head_": module.has_pretrained_head,
                 "lr_": lr,
                 "head_lr_": new_head_lr if self.head_lr == "auto" else float(self.head_lr),
-                "n_trainable_parameters_": sum(p.numel() for p in module.trained_parameters()),
+                "n_trainable_parameters_": module.n_trainable_parameters(),
             }
             self._train(module, checkpoint, train, validation, seed, fitted)
         return self

@@ -206,6 +206,24 @@ def test_only_what_is_asked_for_trains(make, model):
     assert make(freeze="all").fit(X, Y).n_trainable_parameters_ == n_head
 
 
+@pytest.mark.parametrize("settings", [{}, {"gradual_unfreezing": True, "max_epochs": 6}])
+def test_tokens_that_never_occur_stay_as_they_were_pretrained(settings, make, model):
+    checkpoint = load_checkpoint(model, None, torch.device("cpu"), "float32")
+    name = "embeddings.word_embeddings.weight"
+    before = dict(checkpoint.trainable_copy().named_parameters())[name]
+    classifier = make(freeze="none", weight_decay=0.5, lr=1e-2, **settings).fit(X, Y)
+    changed = (classifier.net_.module_.trained()[name] != before).any(dim=1)
+    ids = {token for text in X for token in checkpoint.tokenizer(text)["input_ids"]}
+    padding = {checkpoint.tokenizer.pad_token_id}
+    found = set(changed.nonzero().flatten().tolist())
+    assert ids <= found
+    if not settings:
+        assert found <= ids | padding
+    assert classifier.n_trainable_parameters_ == sum(
+        p.numel() for p in classifier.net_.module_.trained_parameters()
+    )
+
+
 @pytest.mark.parametrize(
     ("freeze", "depth"), [("all", 4), (-1, 3), (3, 3), (4, 4), (-4, 0), (0, 0), ("none", 0)]
 )

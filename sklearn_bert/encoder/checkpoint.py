@@ -25,7 +25,7 @@ from transformers import logging as transformers_logging
 
 from sklearn_bert.encoder import work
 from sklearn_bert.encoder.attention import use_exact_attention, use_fast_attention
-from sklearn_bert.encoder.depth import LowerPart, parameter_places
+from sklearn_bert.encoder.depth import LowerPart, cast_states, parameter_places
 from sklearn_bert.encoder.dropout import use_cpu_dropout
 from sklearn_bert.encoder.embedding import use_cpu_embeddings
 from sklearn_bert.encoder.execution import (
@@ -188,6 +188,8 @@ class Checkpoint:
                 use_onednn(model)
             use_cpu_dropout(model)
             use_cpu_embeddings(model)
+            if self.dtype == torch.bfloat16:
+                cast_states(model, self.dtype)
         if self.dtype == torch.bfloat16:
             use_exact_attention(model)
         return model

@@ -27,6 +27,7 @@ from sklearn_bert.errors import ModelLoadError, parameter_error
 __all__ = [
     "LowerPart",
     "UpperPart",
+    "cast_states",
     "checkpoint_activations",
     "parameter_places",
     "resolve_layer",
@@ -217,6 +218,24 @@ def checkpoint_activations(model: PreTrainedModel) -> None:
     """
     for layer in _find_layers(model, int(model.config.num_hidden_layers)):
         wrap_forward(layer, _checkpointed)
+
+
+def cast_states(model: PreTrainedModel, dtype: torch.dtype) -> None:
+    """Have the layers get states in `dtype`, as they get kept ones.
+
+    Under autocast on a CPU, sums and norms keep the type of their states, which after embeddings is
+    float32.
+    """
+
+    def cast(
+        layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if args:
+            return (args[0].to(dtype), *args[1:]), kwargs
+        return args, kwargs | {"hidden_states": kwargs["hidden_states"].to(dtype)}
+
+    layers = _find_layers(model, int(model.config.num_hidden_layers))
+    layers[0].register_forward_pre_hook(cast, with_kwargs=True)
 
 
 def _checkpointed(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

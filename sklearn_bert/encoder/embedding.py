@@ -1,9 +1,12 @@
-"""Word embeddings for training on a CPU, whose gradient is not made anew for each step.
+"""Word embeddings for training: only rows that occur are trained, and gradients are made once.
 
-A batch touches some hundred of tens of thousands of rows. PyTorch makes a dense gradient of zeros
-for it, tens of megabytes of new pages from the system, which is a twentieth of a step. Here one is
-kept as long as training goes on, and only the rows that were touched are cleared. The measurements
-are in docs/decisions/0004-cpu-speed.md.
+A vocabulary has tens or hundreds of thousands of tokens, of which the texts of a fit have a part.
+The rows of the others have no gradient, ever: an optimizer that goes over them moves memory and
+nothing else. `RowsInUse` leaves them out.
+
+A batch touches some hundred rows. PyTorch makes a dense gradient of zeros for it, tens of megabytes
+of new pages from the system. On a CPU, `CpuEmbedding` keeps one as long as training goes on, and
+clears only the rows that were touched. The measurements are in docs/decisions/0004-cpu-speed.md.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-__all__ = ["CpuEmbedding", "use_cpu_embeddings"]
+__all__ = ["CpuEmbedding", "RowsInUse", "use_cpu_embeddings"]
 
 # Below so many values a new gradient costs nothing worth speaking of.
 _LARGE = 1_000_000
@@ -91,6 +94,64 @@ class _Lookup(torch.autograd.Function):
         (ids,) = context.saved_tensors
         context.embedding.add_gradient(ids, gradient)
         return None, None, None
+
+
+class RowsInUse(nn.Module):
+    """A word embedding of which only some rows are a parameter: those that texts have.
+
+    Parameters
+    ----------
+    embedding : nn.Embedding
+        All rows; its weights are copied.
+    ids : int Tensor of shape (n,)
+        The rows in use, without repeats. While gradients are computed, no others are looked up.
+
+    Attributes
+    ----------
+    rows : nn.Embedding
+        The rows in use.
+    """
+
+    def __init__(self, embedding: nn.Embedding, ids: torch.Tensor) -> None:
+        super().__init__()
+        others = torch.ones(embedding.num_embeddings, dtype=torch.bool, device=ids.device)
+        others[ids] = False
+        order = torch.cat([ids, others.nonzero().flatten()]).to(embedding.weight.device)
+        self._places = torch.argsort(order)
+        # One piece of memory, those in use in front: what is trained is trained in it.
+        self._all = embedding.weight.detach()[order]
+        pad = embedding.padding_idx
+        place = None if pad is None else int(self._places[pad])
+        rows = nn.Embedding(
+            len(ids),
+            embedding.embedding_dim,
+            padding_idx=place if place is not None and place < len(ids) else None,
+            device="meta",
+        )
+        rows.weight = nn.Parameter(self._all[: len(ids)], embedding.weight.requires_grad)
+        self.rows = CpuEmbedding.sharing(rows) if isinstance(embedding, CpuEmbedding) else rows
+
+    @property
+    def weight(self) -> Any:
+        """The rows in use, one after another."""
+        return self.rows.weight
+
+    @property
+    def n_left_out(self) -> int:
+        """Values of the rows that are not in use, if the others train."""
+        return (self._all.numel() - self.weight.numel()) if self.weight.requires_grad else 0
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """Look rows up, any of them where no gradients are computed."""
+        places = self._places[ids]
+        if torch.is_grad_enabled() and self.rows.weight.requires_grad:
+            found: torch.Tensor = self.rows(places)
+            return found
+        return F.embedding(places, self._all)
+
+    def whole(self) -> torch.Tensor:
+        """Return all rows in the order of the vocabulary, as they are now."""
+        return self._all[self._places]
 
 
 def use_cpu_embeddings(model: nn.Module) -> None:

@@ -139,7 +139,7 @@ class TextTokenizer:
         self._max_length = max_length
         self._multiple = multiple
         self._chunk = long_text == "chunk"
-        self._pad_id = pad_id
+        self.pad_id = pad_id
         self._with_type_ids = with_type_ids
         probe = self._tokenizer.encode("a").special_tokens_mask
         self._prefix = probe.index(0) if 0 in probe else 0
@@ -155,7 +155,7 @@ class TextTokenizer:
         pairs = not isinstance(texts[0], str)
         flat = [piece for of_text in pieces for piece in of_text]
         return Windows(
-            ids=[np.array(piece.ids or [self._pad_id], dtype=np.int64) for piece in flat],
+            ids=[np.array(piece.ids or [self.pad_id], dtype=np.int64) for piece in flat],
             type_ids=[np.array(piece.type_ids or [0], dtype=np.int64) for piece in flat]
             if pairs and self._with_type_ids
             else None,
@@ -207,7 +207,7 @@ class TextTokenizer:
         present = positions < lengths[:, None]
         spans = windows.counted[chosen]
         counted = (positions >= spans[:, :1]) & (positions < spans[:, 1:])
-        inputs = {"input_ids": _padded(ids, present, self._pad_id)}
+        inputs = {"input_ids": _padded(ids, present, self.pad_id)}
         if windows.type_ids is not None:
             inputs["token_type_ids"] = _padded([windows.type_ids[i] for i in chosen], present, 0)
         if not present.all():

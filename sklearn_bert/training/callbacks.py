@@ -79,13 +79,12 @@ class EpochHistory(OwnCallback):
             row["valid_score"] = float(found[net.score_name])
         # The highest of all groups, which is the head's or the top layer's.
         row["lr"] = max(group["lr"] for group in net.optimizer_.param_groups)
-        parameters = net.module_.trained_parameters()
-        row["n_trainable_parameters"] = sum(p.numel() for p in parameters if p.requires_grad)
+        row["n_trainable_parameters"] = net.module_.n_trainable_parameters()
         self.rows.append({**row, "seconds": float(found["dur"])})
 
     def _check_last_step(self, net: Any) -> None:
         """Raise if it broke the weights: the loss of the next batch would tell, if there is one."""
-        if not all(p.isfinite().all() for p in net.module_.trained_parameters()):
+        if not all(_is_finite(p.detach()) for p in net.module_.trained_parameters()):
             raise TrainingDivergedError("Some of the weights are infinite or no numbers.")
         has_loss = self.validation is not None
         loss = net.history[-1, "valid_loss"] if has_loss else net.loss_of(self._batch)
@@ -95,6 +94,11 @@ class EpochHistory(OwnCallback):
     def release(self) -> None:
         """Let go of the data."""
         self.validation = self._batch = None
+
+
+def _is_finite(weights: torch.Tensor) -> bool:
+    """Say whether all are finite; a sum tells for a third of the time, unless it overflows."""
+    return math.isfinite(weights.sum().item()) or bool(weights.isfinite().all())
 
 
 class BestWeights(OwnCallback):

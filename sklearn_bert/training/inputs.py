@@ -15,7 +15,7 @@ from sklearn_bert.encoder.frozen import FrozenEncoder, Kind
 from sklearn_bert.encoder.tokenization import Windows
 from sklearn_bert.validation import Text
 
-__all__ = ["Inputs", "make_inputs"]
+__all__ = ["Inputs", "TokenInputs", "make_inputs"]
 
 
 class Inputs(ABC):
@@ -45,6 +45,11 @@ class TokenInputs(Inputs):
         self._windows = self._tokenizer.all_windows(texts)
         self.lengths = self._windows.lengths
         self.n_cut = int(self._windows.cut.sum())
+
+    def ids(self) -> torch.Tensor:
+        """Return the tokens that batches of these texts can have, without repeats."""
+        found = [*self._windows.ids, np.array([self._tokenizer.pad_id])]
+        return torch.from_numpy(np.unique(np.concatenate(found)))
 
     def batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
         """Return token ids, and what goes with them."""

@@ -14,7 +14,12 @@ from sklearn_bert.encoder.depth import checkpoint_activations
 from sklearn_bert.encoder.freezing import Freezing
 from sklearn_bert.encoder.hooks import weakly, wrap_forward
 from sklearn_bert.encoder.language_model import trainable_language_model
-from sklearn_bert.training.module import as_arrays, as_tensors, train_where_it_trains
+from sklearn_bert.training.module import (
+    as_arrays,
+    as_tensors,
+    count_trainable,
+    train_where_it_trains,
+)
 
 __all__ = ["MaskedLMModule"]
 
@@ -114,6 +119,10 @@ class MaskedLMModule(nn.Module):
         if self.model is None:
             return self._trained
         return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+
+    def n_trainable_parameters(self) -> int:
+        """Count what trains."""
+        return count_trainable(self.trained_parameters())
 
     def trained_parameters(self) -> list[nn.Parameter]:
         """Return all parameters that train: the head's, then the encoder's."""

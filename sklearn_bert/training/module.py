@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import nn
 from sklearn_bert.encoder.checkpoint import Checkpoint, set_weights
 from sklearn_bert.encoder.depth import UpperPart, checkpoint_activations
 from sklearn_bert.encoder.dropout import CpuDropout
+from sklearn_bert.encoder.embedding import RowsInUse
 from sklearn_bert.encoder.freezing import Freezing
 from sklearn_bert.encoder.pooling import Counted, pool
 from sklearn_bert.encoder.randomness import generator
@@ -23,6 +24,7 @@ __all__ = [
     "as_arrays",
     "as_tensors",
     "build_head",
+    "count_trainable",
     "head_settings",
     "restore_head",
     "train_where_it_trains",
@@ -36,6 +38,14 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "gelu": nn.GELU,
 }
+
+
+class _Narrowed(NamedTuple):
+    """A word embedding that rows of it stand in for, and the name of its weights."""
+
+    name: str
+    embedding: nn.Embedding
+    rows: RowsInUse
 
 
 class FineTuneModule(nn.Module):
@@ -64,6 +74,7 @@ class FineTuneModule(nn.Module):
         self.register_module("encoder", None)
         self.encoder_parameters: dict[str, nn.Parameter] = {}
         self._parts: dict[int, nn.Module] = {}
+        self._narrowed: _Narrowed | None = None
         self._trained: dict[str, torch.Tensor] = {}
         self._autocast: torch.dtype | None = None
 
@@ -109,6 +120,35 @@ class FineTuneModule(nn.Module):
         self.encoder_parameters = {names[id(p)]: p for p in whole.parameters() if p.requires_grad}
         self._trained = {}
         self.enter(freezing)
+
+    def narrow(self, ids: torch.Tensor) -> None:
+        """Train those rows of the word embeddings alone that are in use, until `widen`.
+
+        Parameters
+        ----------
+        ids : int Tensor of shape (n,)
+            The tokens of all texts, without repeats.
+        """
+        whole: Any = self._parts.get(0)
+        if whole is None:
+            return
+        embedding = whole.get_input_embeddings()
+        names = [n for n, p in self.encoder_parameters.items() if p is embedding.weight]
+        if names:
+            rows = RowsInUse(embedding, ids)
+            embedding.weight.data = rows.weight.new_empty(0)
+            whole.set_input_embeddings(rows)
+            self._narrowed = _Narrowed(names[0], embedding, rows)
+            self.encoder_parameters[names[0]] = rows.weight
+
+    def widen(self) -> None:
+        """Put all rows of the word embeddings back."""
+        narrowed, self._narrowed = self._narrowed, None
+        if narrowed is not None:
+            whole: Any = self._parts[0]
+            narrowed.embedding.weight.data = narrowed.rows.whole()
+            whole.set_input_embeddings(narrowed.embedding)
+            self.encoder_parameters |= {narrowed.name: whole.get_input_embeddings().weight}
 
     def enter(self, freezing: Freezing) -> None:
         """Train what `freezing` says, of what is attached, and run what lies above its depth."""
@@ -159,7 +199,16 @@ class FineTuneModule(nn.Module):
 
     def trained(self) -> dict[str, torch.Tensor]:
         """Return what trains of the encoder, by its names in the whole model."""
-        return dict(self.encoder_parameters) or self._trained
+        trained: dict[str, torch.Tensor] = dict(self.encoder_parameters)
+        if self._narrowed is not None:
+            trained[self._narrowed.name] = self._narrowed.rows.whole()
+        return trained or self._trained
+
+    def n_trainable_parameters(self) -> int:
+        """Count what trains, rows of word embeddings that happen not to occur included."""
+        count = count_trainable(self.trained_parameters())
+        left_out = 0 if self._narrowed is None else self._narrowed.rows.n_left_out
+        return count + left_out
 
     def trained_parameters(self) -> list[nn.Parameter]:
         """Return all parameters that train: the head's, then the encoder's."""
@@ -172,6 +221,7 @@ class FineTuneModule(nn.Module):
         state["_head"] = head_settings(self.head), as_arrays(self.head.state_dict())
         state["_trained"] = as_arrays(self.trained())
         state["encoder_parameters"] = {}
+        state["_narrowed"] = None
         state["_parts"] = {}
         return state
 
@@ -180,6 +230,11 @@ class FineTuneModule(nn.Module):
         super().__setstate__(state)
         self._trained = as_tensors(state["_trained"])
         self.head = restore_head(settings, as_tensors(weights)).train(self.training)
+
+
+def count_trainable(parameters: Iterable[nn.Parameter]) -> int:
+    """Count the values of the parameters that train."""
+    return sum(p.numel() for p in parameters if p.requires_grad)
 
 
 def build_head(

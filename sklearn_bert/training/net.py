@@ -158,8 +158,7 @@ class FineTuning:
                 training=True,
             )
             if self.max_grad_norm is not None:
-                parameters = self.module_.trained_parameters()
-                nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
+                _clip(self.module_.trained_parameters(), self.max_grad_norm)
             self.optimizer_.step()
             self.scheduler_.step()
         return step
@@ -225,6 +224,21 @@ class FineTuning:
             targets.append(to_numpy(batch[1]))
         score = self.score_outputs(np.concatenate(outputs), np.concatenate(targets))
         return sum(losses) / len(dataset), score
+
+
+def _clip(parameters: Sequence[nn.Parameter], max_norm: float) -> None:
+    """Scale gradients down to a norm; on a CPU only where they exceed it.
+
+    PyTorch's function multiplies by 1 otherwise, so that a GPU is not waited for.
+    """
+    if parameters[0].device.type != "cpu":
+        nn.utils.clip_grad_norm_(parameters, max_norm)
+        return
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norm = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]).norm()
+    if norm > max_norm:
+        for gradient in gradients:
+            gradient.mul_(max_norm / norm)
 
 
 class ClassifierNet(FineTuning, NeuralNetClassifier):

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from sklearn_bert.encoder import embedding as module
-from sklearn_bert.encoder.embedding import CpuEmbedding, use_cpu_embeddings
+from sklearn_bert.encoder.embedding import CpuEmbedding, RowsInUse, use_cpu_embeddings
 
 
 def pair(padding_idx=None):
@@ -76,3 +76,44 @@ def test_large_and_plain_ones_are_replaced(monkeypatch):
     use_cpu_embeddings(model)
     assert [type(each) for each in model] == [CpuEmbedding, nn.Embedding, nn.Embedding]
     assert model[0].weight is weight
+
+
+def test_rows_in_use_take_the_steps_that_all_rows_would():
+    """But for those not in use, which AdamW would only decay."""
+    generator = torch.Generator().manual_seed(0)
+    used = torch.tensor([3, 0, 17, 40, 8])
+    whole, narrowed = pair(padding_idx=0)
+    before = narrowed.weight.detach().clone()
+    rows = RowsInUse(narrowed, used)
+    optimizers = [torch.optim.AdamW(each.parameters(), lr=0.1) for each in (whole, rows)]
+    for _ in range(4):
+        ids = used[torch.randint(0, len(used), (4, 6), generator=generator)]
+        for each, optimizer in zip((whole, rows), optimizers, strict=True):
+            optimizer.zero_grad(set_to_none=True)
+            losses(each, ids).backward()
+            optimizer.step()
+    expected = before.clone()
+    expected[used] = whole.weight.detach()[used]
+    torch.testing.assert_close(rows.whole(), expected)
+    with torch.no_grad():
+        everything = torch.arange(50)
+        torch.testing.assert_close(rows(everything), expected)
+    assert rows.weight.shape == (5, 8)
+    assert rows.n_left_out == 45 * 8
+
+
+@pytest.mark.parametrize("kind", [nn.Embedding, CpuEmbedding])
+def test_a_padding_row_in_use_has_no_gradient(kind):
+    embedding = nn.Embedding(9, 3, padding_idx=4)
+    embedding = embedding if kind is nn.Embedding else kind.sharing(embedding)
+    rows = RowsInUse(embedding, torch.tensor([7, 4]))
+    rows(torch.tensor([[7, 4, 4]])).sum().backward()
+    assert rows.weight.grad.tolist() == [[1.0] * 3, [0.0] * 3]
+
+
+def test_frozen_rows_are_looked_up_and_stay_frozen():
+    embedding = nn.Embedding(9, 3).requires_grad_(False)
+    rows = RowsInUse(embedding, torch.tensor([7, 4]))
+    torch.testing.assert_close(rows(torch.arange(9)), embedding.weight.detach())
+    assert not rows.weight.requires_grad
+    assert rows.n_left_out == 0

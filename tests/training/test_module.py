@@ -127,6 +127,37 @@ def test_checkpointed_activations_give_the_same_gradients(freeze, module_of, enc
         torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_word_embeddings_that_are_narrowed_give_the_same_and_come_back(
+    family, module_of, encoder_of
+):
+    module = module_of("none", family=family)
+    given = batch(encoder_of(family), "none")
+    before = {name: weights.clone() for name, weights in module.trained().items()}
+    n_trainable = module.n_trainable_parameters()
+    expected = module(**given)
+    embedding = module.encoder.get_input_embeddings()
+    ids = given["input_ids"].unique()
+    module.narrow(ids)
+    assert module.encoder.get_input_embeddings().weight.shape == (len(ids), embedding.embedding_dim)
+    assert module.n_trainable_parameters() == n_trainable
+    torch.testing.assert_close(module(**given), expected)
+    module.train()(**given).square().sum().backward()
+    assert module.encoder.get_input_embeddings().weight.grad.any()
+    with torch.no_grad():
+        for parameter in module.trained_parameters():
+            parameter.add_(1.0)
+    trained = {name: weights.clone() for name, weights in module.trained().items()}
+    module.widen()
+    assert module.encoder.get_input_embeddings() is embedding
+    name = next(n for n, p in module.encoder_parameters.items() if p is embedding.weight)
+    used = torch.zeros(len(embedding.weight), dtype=torch.bool)
+    used[ids] = True
+    torch.testing.assert_close(embedding.weight[used], before[name][used] + 1)
+    assert torch.equal(embedding.weight[~used], before[name][~used])
+    assert all(torch.equal(weights, trained[n]) for n, weights in module.trained().items())
+
+
 def test_the_shared_checkpoint_is_never_changed(module_of, encoder_of):
     given = batch(encoder_of(), "none")
     shared = encoder_of().checkpoint.lower.model
