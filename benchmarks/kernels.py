@@ -6,6 +6,7 @@ Linear maps, attention by length, new shapes, and the memory of a batch's states
 from __future__ import annotations
 
 import argparse
+import copy
 import resource
 import statistics
 import time
@@ -19,7 +20,7 @@ from benchmarks.texts import corpus_texts
 
 _TOKENS = 1024
 _HIDDEN, _INTERMEDIATE, _HEADS = 384, 1536, 12
-_LENGTHS = (8, 16, 32, 64, 128, 256, 384, 512)
+_LENGTHS = (8, 12, 16, 24, 32, 48, 64, 104, 128, 208, 256, 384, 512)
 _DTYPES = ("float32", "bfloat16")
 _KEPT, _AS_IT_IS = "kept", "as the C library does by itself"
 
@@ -94,23 +95,48 @@ def measure_heap(kept: bool, texts: int) -> dict[str, Any]:
     }
 
 
+def _mapped(linear: Any, after: Any = None) -> Any:
+    """Return a module with a linear map and what follows it, under the names that BERT has."""
+    import torch
+
+    class Intermediate(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = linear
+            self.intermediate_act_fn = torch.nn.Identity() if after is None else after
+
+        def forward(self, states: torch.Tensor) -> torch.Tensor:
+            mapped: torch.Tensor = self.intermediate_act_fn(self.dense(states))
+            return mapped
+
+    return Intermediate()
+
+
 def _linear(seconds: float) -> dict[str, tuple[float, float]]:
     import torch
 
-    from sklearn_bert.encoder.linear import OneDnnLinear
-
     times = {}
     for dtype in _DTYPES:
-        for inner, outer in (
-            (_HIDDEN, _HIDDEN),
-            (_HIDDEN, _INTERMEDIATE),
-            (_INTERMEDIATE, _HIDDEN),
+        for inner, outer, after in (
+            (_HIDDEN, _HIDDEN, None),
+            (_HIDDEN, _INTERMEDIATE, None),
+            (_HIDDEN, _INTERMEDIATE, torch.nn.GELU()),
+            (_INTERMEDIATE, _HIDDEN, None),
         ):
             states = torch.randn(_TOKENS // 32, 32, inner, dtype=getattr(torch, dtype))
-            theirs = torch.nn.Linear(inner, outer, dtype=states.dtype)
-            ours = OneDnnLinear.sharing(theirs)
-            times[f"{dtype}, {inner} to {outer}"] = _in_turn(theirs, ours, states, seconds)
+            theirs = _mapped(torch.nn.Linear(inner, outer, dtype=states.dtype), after)
+            name = f"{dtype}, {inner} to {outer}{' and GELU' if after else ''}"
+            times[name] = _in_turn(theirs, _packed(theirs), states, seconds)
     return times
+
+
+def _packed(module: Any) -> Any:
+    """Return a copy of a module as it is in a frozen encoder."""
+    from sklearn_bert.encoder.linear import pack_linear
+
+    packed = copy.deepcopy(module)
+    pack_linear(packed)
+    return packed
 
 
 def _attention(seconds: float) -> dict[str, tuple[float, float]]:
@@ -141,13 +167,10 @@ def _new_shapes() -> dict[str, tuple[float, float]]:
     """Return median milliseconds of the first and of a later use of 40 numbers of rows."""
     import torch
 
-    from sklearn_bert.encoder.linear import OneDnnLinear
-
     times = {}
     for dtype in _DTYPES:
-        linear = torch.nn.Linear(_HIDDEN, _INTERMEDIATE, dtype=getattr(torch, dtype))
-        layer = OneDnnLinear.sharing(linear)
-        states = torch.randn(_TOKENS, _HIDDEN, dtype=linear.weight.dtype)
+        states = torch.randn(_TOKENS, _HIDDEN, dtype=getattr(torch, dtype))
+        layer = _packed(_mapped(torch.nn.Linear(_HIDDEN, _INTERMEDIATE, dtype=states.dtype)))
         uses = []
         for _ in range(3):
             uses.append([_milliseconds(layer, states[:rows]) for rows in range(901, 941)])
