@@ -122,4 +122,5 @@ def _strings_or_objects(array: np.ndarray, values: Any) -> np.ndarray:
     """Return strings as they are, and what NumPy made strings of as objects."""
     objects = np.array(values, dtype=object)
     kinds = set(map(type, objects.ravel().tolist()))
-    return array if all(issubclass(kind, (str, bytes)) for kind in kinds) else objects
+    of_one_kind = any(all(issubclass(kind, text) for kind in kinds) for text in (str, bytes))
+    return array if of_one_kind else objects

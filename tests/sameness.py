@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from types import FunctionType
 from typing import Any
+from weakref import WeakMethod
 
 import numpy as np
 import torch
@@ -46,6 +47,11 @@ def _differences(one: Any, other: Any, at: str, seen: set[tuple[int, int]]) -> I
             yield from _differences(*pair, f"{at}[{number}]", seen)
         if hasattr(one, "__dict__"):
             yield from _of_mappings(vars(one), vars(other), at, seen)
+    elif isinstance(one, WeakMethod):
+        yield from _of_mappings(_parts(one()), _parts(other()), at, seen)
+    elif isinstance(one, FunctionType) and one.__code__ is other.__code__:
+        # What holds them makes the same functions anew in each fit.
+        yield from _differences(_closure(one), _closure(other), f"{at}.__closure__", seen)
     elif isinstance(one, (type, FunctionType)) or not hasattr(one, "__dict__"):
         if one != other and not _both_nan(one, other):
             yield f"{at}: {one!r} and {other!r}"
@@ -60,6 +66,14 @@ def _of_mappings(one: Any, other: Any, at: str, seen: set[tuple[int, int]]) -> I
     for name in one:
         if name in other and name not in _TIMES:
             yield from _differences(one[name], other[name], f"{at}.{name}", seen)
+
+
+def _parts(method: Any) -> dict[str, Any]:
+    return {} if method is None else {"self": method.__self__, "function": method.__func__}
+
+
+def _closure(function: Any) -> list[Any]:
+    return [cell.cell_contents for cell in function.__closure__ or ()]
 
 
 def _array(values: Any) -> np.ndarray:

@@ -22,6 +22,7 @@ def test_missing_values_and_numbers_among_strings_stay_what_they_are():
     assert array(["a", None, "b"]).tolist() == ["a", None, "b"]
     assert array(["a", 1, True]).tolist() == ["a", 1, True]
     assert array([["a", 1], ["b", 2], ["c", None]]).tolist() == [["a", 1], ["b", 2], ["c", None]]
+    assert array([["a"], [b"b"], ["c"]]).tolist() == [["a"], [b"b"], ["c"]]
     assert array(["a", "b", "c"]).dtype.kind == "U"
 
 

@@ -236,9 +236,9 @@ def _clip(parameters: Sequence[nn.Parameter], max_norm: float) -> None:
         return
     gradients = [p.grad for p in parameters if p.grad is not None]
     norm = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]).norm()
-    if norm > max_norm:
+    if norm > float(max_norm):
         for gradient in gradients:
-            gradient.mul_(max_norm / norm)
+            gradient.mul_(float(max_norm) / norm)
 
 
 class ClassifierNet(FineTuning, NeuralNetClassifier):
