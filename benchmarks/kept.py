@@ -40,16 +40,14 @@ class Kept:
         folder.mkdir(parents=True, exist_ok=True)
         self._file = folder / "results.jsonl"
         mine = json.dumps(settings, sort_keys=True, default=str)
-        lines = self._file.read_text("utf-8").splitlines() if self._file.exists() else []
+        lines = _whole_lines(self._file)
         if not lines:
             self._write(mine)
         elif lines[0] != mine:
             raise SystemExit(f"{folder} has the results of a run with other options. Remove it.")
         for line in lines[1:]:
-            # The last one may be torn.
-            with contextlib.suppress(json.JSONDecodeError):
-                key, result = json.loads(line)
-                self._found.setdefault(key, []).append(result)
+            key, result = json.loads(line)
+            self._found.setdefault(key, []).append(result)
 
     def find(self, key: str) -> dict[str, Any] | None:
         """Return the next result of a job that was measured before, if there is one."""
@@ -64,6 +62,15 @@ class Kept:
     def _write(self, line: str) -> None:
         with self._file.open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
+
+
+def _whole_lines(file: Path) -> list[str]:
+    """Return the lines of a file, which loses a last one that is torn."""
+    text = file.read_text("utf-8") if file.exists() else ""
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        file.write_text(whole, "utf-8")
+    return whole.splitlines()
 
 
 _current = Kept()

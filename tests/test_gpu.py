@@ -105,18 +105,25 @@ def test_without_memory_the_budget_is_halved_and_the_pass_goes_on(model, monkeyp
     expected = featurizer.transform(X)
     run, failures = execution.Budget.run, []
 
-    def scarce(self, forward):
+    def scarce(self, forward, tokens):
         def work():
             if self.tokens > 100:
                 failures.append(self.tokens)
                 return torch.empty(2**50, dtype=torch.uint8, device="cuda")
             return forward()
 
-        return run(self, work)
+        return run(self, work, tokens)
 
     monkeypatch.setattr(execution.Budget, "run", scarce)
     np.testing.assert_allclose(featurizer.transform(X), expected, atol=1e-4)
-    assert len(failures) > 3
+    assert failures
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there is one GPU")
+def test_another_gpu_than_the_current_one_is_waited_for(model):
+    settings = {"precision": "float32", "cache": None, "batch_tokens": 64}
+    first, second = (BertFeaturizer(model, device=f"cuda:{n}", **settings) for n in (0, 1))
+    np.testing.assert_allclose(second.transform(X * 50), first.transform(X * 50), atol=1e-4)
 
 
 @pytest.mark.parametrize("freeze", ["all", -1, "embeddings", "none"])

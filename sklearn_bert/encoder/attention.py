@@ -110,7 +110,11 @@ def cpu_attention(
     Parameters and return value are those that transformers' attention interface defines.
     """
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    unsupported = kwargs.get("is_causal") or kwargs.get("position_bias") is not None
+    # Without a mask, transformers has modules say so whose texts are read from one side.
+    one_sided = kwargs.get("is_causal")
+    if one_sided is None:
+        one_sided = attention_mask is None and getattr(module, "is_causal", True)
+    unsupported = one_sided or kwargs.get("position_bias") is not None
     if not unsupported and key.shape == query.shape:
         way = _way(query.dtype, query.shape[2], dropout)
         if way is not None:

@@ -1,8 +1,8 @@
 """Word embeddings for training: only rows that occur are trained, and gradients are made once.
 
 A vocabulary has tens or hundreds of thousands of tokens, of which the texts of a fit have a part.
-The rows of the others have no gradient, ever: an optimizer that goes over them moves memory and
-nothing else. `RowsInUse` leaves them out.
+The rows of the others have no gradient, ever: an optimizer that goes over them would do nothing but
+decay them. `RowsInUse` leaves them out.
 
 A batch touches some hundred rows. PyTorch makes a dense gradient of zeros for it, tens of megabytes
 of new pages from the system. On a CPU, `CpuEmbedding` keeps one as long as training goes on, and
@@ -11,13 +11,14 @@ clears only the rows that were touched. The measurements are in docs/decisions/0
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeGuard
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-__all__ = ["CpuEmbedding", "RowsInUse", "use_cpu_embeddings"]
+__all__ = ["CpuEmbedding", "RowsInUse", "is_plain", "use_cpu_embeddings"]
 
 # Below so many values a new gradient costs nothing worth speaking of.
 _LARGE = 1_000_000
@@ -43,7 +44,8 @@ class CpuEmbedding(nn.Embedding):
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Look the rows up."""
-        if not (torch.is_grad_enabled() and self.weight.requires_grad):
+        trains = torch.is_grad_enabled() and self.weight.requires_grad
+        if not trains or self.weight.device.type != "cpu":
             return super().forward(ids)
         # Autograd asks for a gradient only where an input wants one, and the weights must not:
         # it would add up a dense one for them.
@@ -96,45 +98,36 @@ class _Lookup(torch.autograd.Function):
         return None, None, None
 
 
-class RowsInUse(nn.Module):
+class RowsInUse(CpuEmbedding):
     """A word embedding of which only some rows are a parameter: those that texts have.
+
+    Its state, to save and to load, is that of all rows.
 
     Parameters
     ----------
     embedding : nn.Embedding
-        All rows; its weights are copied.
+        All rows, plain (see `is_plain`); its weights are copied.
     ids : int Tensor of shape (n,)
-        The rows in use, without repeats. While gradients are computed, no others are looked up.
-
-    Attributes
-    ----------
-    rows : nn.Embedding
-        The rows in use.
+        The rows in use, without repeats; that of padding is one of them in any case. While
+        gradients are computed, no others are looked up.
     """
 
+    weight: nn.Parameter
+
     def __init__(self, embedding: nn.Embedding, ids: torch.Tensor) -> None:
-        super().__init__()
-        others = torch.ones(embedding.num_embeddings, dtype=torch.bool, device=ids.device)
-        others[ids] = False
-        order = torch.cat([ids, others.nonzero().flatten()]).to(embedding.weight.device)
-        self._places = torch.argsort(order)
+        in_use = torch.zeros(embedding.num_embeddings, dtype=torch.bool, device=ids.device)
+        in_use[ids] = True
+        if embedding.padding_idx is not None:
+            in_use[embedding.padding_idx] = True
+        order = torch.argsort(~in_use, stable=True).to(embedding.weight.device)
+        places = torch.argsort(order)
+        pad = None if embedding.padding_idx is None else int(places[embedding.padding_idx])
+        super().__init__(int(in_use.sum()), embedding.embedding_dim, pad, device="meta")
+        self._order, self._places = order, places
         # One piece of memory, those in use in front: what is trained is trained in it.
         self._all = embedding.weight.detach()[order]
-        pad = embedding.padding_idx
-        place = None if pad is None else int(self._places[pad])
-        rows = nn.Embedding(
-            len(ids),
-            embedding.embedding_dim,
-            padding_idx=place if place is not None and place < len(ids) else None,
-            device="meta",
-        )
-        rows.weight = nn.Parameter(self._all[: len(ids)], embedding.weight.requires_grad)
-        self.rows = CpuEmbedding.sharing(rows) if isinstance(embedding, CpuEmbedding) else rows
-
-    @property
-    def weight(self) -> Any:
-        """The rows in use, one after another."""
-        return self.rows.weight
+        rows = self._all[: self.num_embeddings]
+        self.weight = nn.Parameter(rows, embedding.weight.requires_grad)
 
     @property
     def n_left_out(self) -> int:
@@ -144,29 +137,44 @@ class RowsInUse(nn.Module):
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Look rows up, any of them where no gradients are computed."""
         places = self._places[ids]
-        if torch.is_grad_enabled() and self.rows.weight.requires_grad:
-            found: torch.Tensor = self.rows(places)
-            return found
+        if torch.is_grad_enabled() and self.weight.requires_grad:
+            return super().forward(places)
         return F.embedding(places, self._all)
 
     def whole(self) -> torch.Tensor:
         """Return all rows in the order of the vocabulary, as they are now."""
         return self._all[self._places]
 
+    def _save_to_state_dict(
+        self, destination: dict[str, Any], prefix: str, keep_vars: bool
+    ) -> None:
+        destination[f"{prefix}weight"] = self.whole()
+
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        name = f"{prefix}weight"
+        whole = state_dict.get(name)
+        if whole is not None and whole.shape == self._all.shape:
+            self._all.copy_(whole[self._order.to(whole.device)])
+            state_dict = {**state_dict, name: self.weight}
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def is_plain(embedding: nn.Module) -> TypeGuard[nn.Embedding]:
+    """Say whether an embedding looks rows up and does nothing else."""
+    return (
+        isinstance(embedding, nn.Embedding)
+        and type(embedding) in (nn.Embedding, CpuEmbedding)
+        and embedding.max_norm is None
+        and not embedding.scale_grad_by_freq
+        and not embedding.sparse
+    )
+
 
 def use_cpu_embeddings(model: nn.Module) -> None:
     """Replace the large, plain embeddings of a model on the CPU."""
     for parent in list(model.modules()):
         for name, child in parent.named_children():
-            if isinstance(child, nn.Embedding) and _is_large_and_plain(child):
+            if is_plain(child) and child.weight.numel() >= _LARGE:
                 setattr(parent, name, CpuEmbedding.sharing(child))
-
-
-def _is_large_and_plain(embedding: nn.Embedding) -> bool:
-    return (
-        type(embedding) is nn.Embedding
-        and embedding.weight.numel() >= _LARGE
-        and embedding.max_norm is None
-        and not embedding.scale_grad_by_freq
-        and not embedding.sparse
-    )

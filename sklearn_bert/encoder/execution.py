@@ -160,8 +160,15 @@ class Budget:
         self.tokens = tokens
         self._device = device
 
-    def run(self, work: Callable[[], T]) -> T | None:
-        """Return `work()`, or None with a halved budget if there was not enough memory.
+    def run(self, work: Callable[[], T], tokens: int) -> T | None:
+        """Return `work()`, or None with a smaller budget if there was not enough memory.
+
+        Parameters
+        ----------
+        work : callable
+            A forward pass.
+        tokens : int
+            What it takes, about; half of it is the budget next time.
 
         Raises
         ------
@@ -173,7 +180,7 @@ class Budget:
         except RuntimeError as error:
             if not _is_out_of_memory(error) or self.tokens <= 1:
                 raise
-        self.tokens //= 2
+        self.tokens = max(1, min(self.tokens, tokens) // 2)
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         return None
@@ -201,7 +208,7 @@ def in_batches(
     start = 0
     while start < len(lengths):
         stop = batch_end(lengths, start, budget.tokens)
-        if budget.run(_and_say_so(forward, start, stop)):
+        if budget.run(_and_say_so(forward, start, stop), int(lengths[start]) * (stop - start)):
             start = stop
 
 
@@ -237,7 +244,7 @@ class ToHost:
         copied = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
         copied.copy_(tensor, non_blocking=True)
         arrived = torch.cuda.Event()
-        arrived.record()
+        arrived.record(torch.cuda.current_stream(tensor.device))
         self.finish()
 
         def hand_over() -> None:

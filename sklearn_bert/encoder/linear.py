@@ -91,7 +91,7 @@ def pack_linear(model: nn.Module) -> None:
     """Replace the linear maps of a frozen model on the CPU, and let go of their weights.
 
     What packs and multiplies is what torch.compile calls, and not public; where a build of PyTorch
-    lacks it, the maps are those that training has.
+    lacks it, the maps are convolutions (see `OneDnnLinear`).
     """
     if not _can_pack():
         use_onednn(model)

@@ -198,17 +198,16 @@ class Pass:
 
     def _encode(self, start: int, order: np.ndarray, sizes: np.ndarray, bar: ProgressBar) -> None:
         """Run the texts in `order` from `start` to the top, portion by portion."""
-        kinds = self._kinds(start, len(order))
         tokenizer = self.settings.tokenizer()
         budget = Budget(self.settings.batch_tokens, self.checkpoint.device)
         to_host = ToHost(self.checkpoint.device)
-        depths: list[int] | None = None
+        kept: tuple[list[int], list[Kind]] | None = None
         for part, windows in self._tokenized(portions(order, sizes), tokenizer):
-            if depths is None:
+            if kept is None:
                 tokens = windows.lengths.sum() * sizes[order].sum() / max(1, sizes[part].sum())
-                depths = self._depths(start, len(order), float(tokens))
+                kept = self._what_to_keep(start, len(order), float(tokens))
             self.cut[part] = windows.cut
-            portion = _Portion(self, start, part, windows, kinds, depths)
+            portion = _Portion(self, start, part, windows, *kept)
             portion.run(tokenizer, budget, to_host, bar)
         to_host.finish()
 
@@ -229,11 +228,23 @@ class Pass:
             keys = [self.text_keys[i] for i in texts]
             self.kept_vectors.write(keys, kinds, vectors, self.cut[texts], self.allowance)
 
-    def _kinds(self, start: int, n_texts: int) -> list[Kind]:
+    def _what_to_keep(
+        self, start: int, n_texts: int, tokens: float
+    ) -> tuple[list[int], list[Kind]]:
+        """Return the depths whose states the pass keeps, and what it pools."""
+        per_depth = 0
+        if self.kept_states is not None:
+            per_text = np.full(n_texts, tokens / n_texts)
+            per_depth = int(self.kept_states.text_bytes(self.text_keys, per_text).sum())
+        depths = self._depths(start, n_texts, per_depth)
+        return depths, self._kinds(start, n_texts, len(depths) * per_depth)
+
+    def _kinds(self, start: int, n_texts: int, reserved: int) -> list[Kind]:
         """Return what the pass pools: every layer it can, if that may be kept, else `wanted`.
 
-        So a grid over layers and poolings costs one pass. Without room to keep them, or without
-        a store, layers above the highest wanted one are not run.
+        So a grid over layers and poolings costs one pass. Without room to keep them beside the
+        `reserved` bytes of states, or without a store, layers above the highest wanted one are
+        not run.
         """
         wanted = sorted(set(self.wanted))
         if self.kept_vectors is None or self.settings.store is None:
@@ -244,14 +255,14 @@ class Pass:
         everything = sorted(passed.union(wanted))
         needed = n_texts * self.kept_vectors.text_bytes(self.text_keys, len(everything))
         unasked = _UNASKED_SHARE * self.settings.store.limit
-        if needed <= min(unasked, self.allowance.left):
+        if needed <= min(unasked, self.allowance.left - reserved):
             return everything
         needed = n_texts * self.kept_vectors.text_bytes(self.text_keys, len(wanted))
         if needed > self.allowance.left:
             self._say_full("vectors", n_texts)
         return wanted
 
-    def _depths(self, start: int, n_texts: int, tokens: float) -> list[int]:
+    def _depths(self, start: int, n_texts: int, per_depth: int) -> list[int]:
         """Return the depths whose states the pass keeps: the wanted one, and those below it.
 
         Those below only if the encoder is going to be tuned, from the top down, and as far as
@@ -259,8 +270,6 @@ class Pass:
         """
         if self.kept_states is None or self.checkpoint.lower.shares_layers:
             return []
-        per_text = np.full(n_texts, tokens / n_texts)
-        per_depth = int(self.kept_states.text_bytes(self.text_keys, per_text).sum())
         fit = self.allowance.left // max(1, per_depth)
         if self.depth is not None and fit < 1:
             self._say_full(f"states at depth {self.depth}", n_texts)
@@ -299,8 +308,8 @@ class _Portion:
         start: int,
         part: np.ndarray,
         windows: Windows,
-        kinds: list[Kind],
         depths: list[int],
+        kinds: list[Kind],
     ) -> None:
         self.of = of
         self.checkpoint = of.checkpoint

@@ -13,7 +13,7 @@ from torch import nn
 from sklearn_bert.encoder.checkpoint import Checkpoint, set_weights
 from sklearn_bert.encoder.depth import UpperPart, checkpoint_activations
 from sklearn_bert.encoder.dropout import CpuDropout
-from sklearn_bert.encoder.embedding import RowsInUse
+from sklearn_bert.encoder.embedding import RowsInUse, is_plain
 from sklearn_bert.encoder.freezing import Freezing
 from sklearn_bert.encoder.pooling import Counted, pool
 from sklearn_bert.encoder.randomness import generator
@@ -134,7 +134,7 @@ class FineTuneModule(nn.Module):
             return
         embedding = whole.get_input_embeddings()
         names = [n for n, p in self.encoder_parameters.items() if p is embedding.weight]
-        if names:
+        if names and is_plain(embedding):
             rows = RowsInUse(embedding, ids)
             embedding.weight.data = rows.weight.new_empty(0)
             whole.set_input_embeddings(rows)

@@ -80,6 +80,17 @@ def test_a_torn_line_is_measured_again(tmp_path):
     again = Kept(tmp_path, SETTINGS)
     assert again.find("job") == {"seconds": 1.0}
     assert again.find("job") is None
+    again.add("job", {"seconds": 3.0})
+    third = Kept(tmp_path, SETTINGS)
+    assert [third.find("job"), third.find("job")] == [{"seconds": 1.0}, {"seconds": 3.0}]
+
+
+def test_a_torn_first_line_is_a_new_start(tmp_path):
+    Kept(tmp_path, SETTINGS)
+    file = tmp_path / "results.jsonl"
+    file.write_text(file.read_text()[:9])
+    Kept(tmp_path, SETTINGS).add("job", {"seconds": 1.0})
+    assert Kept(tmp_path, SETTINGS).find("job") == {"seconds": 1.0}
 
 
 def test_results_of_other_options_are_refused(tmp_path):

@@ -1,7 +1,11 @@
+import numpy as np
 import pytest
 import torch
+from transformers import AutoModel, AutoTokenizer, Qwen3Config
 
+from sklearn_bert import BertFeaturizer
 from sklearn_bert.encoder.attention import cpu_attention
+from tests.models import TEXTS, Reference, save
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -52,6 +56,18 @@ def module():
     module = torch.nn.Module()
     module.is_causal = False
     return module
+
+
+@pytest.mark.parametrize("length", [7, 60, 250])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("said_by", ["module", "call"])
+def test_texts_that_are_read_from_one_side_are(length, dtype, said_by, module):
+    qkv, _, _ = drawn(dtype, length)
+    module.is_causal = said_by == "module"
+    said = {} if said_by == "module" else {"is_causal": True}
+    attended, _ = cpu_attention(module, *qkv, None, **said)
+    expected = plain_attention(*qkv, torch.ones(length, length).tril().bool())
+    torch.testing.assert_close(attended.double(), expected, atol=3e-2, rtol=3e-2)
 
 
 TOLERANCES = [(torch.float32, 1e-5), (torch.float64, 1e-12), (torch.bfloat16, 3e-2)]
@@ -115,3 +131,27 @@ def test_dropout_is_the_same_with_the_same_seed_and_hides_the_same_in_the_gradie
         torch.testing.assert_close((qkv[2].grad * qkv[2]).sum(), 2 * attended.square().sum())
         results.append(attended.detach())
     assert torch.equal(*results)
+
+
+def test_a_model_that_reads_from_one_side_gives_what_transformers_does(saved_model, tmp_path):
+    words = AutoTokenizer.from_pretrained(saved_model("distilbert"))
+    config = Qwen3Config(
+        vocab_size=len(words),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        head_dim=16,
+        pad_token_id=words.pad_token_id,
+    )
+    torch.manual_seed(0)
+    folder = save(tmp_path, AutoModel.from_config(config), words)
+    reference = Reference(folder)
+    texts = [TEXTS[0], " ".join(TEXTS[:6])]
+    with torch.no_grad():
+        outputs = [reference.model(**reference.tokenize(text)) for text in texts]
+    expected = np.concatenate([output.last_hidden_state.mean(dim=1) for output in outputs])
+    featurizer = BertFeaturizer(folder, precision="float32", device="cpu", cache=None)
+    for part in (slice(1), slice(1, 2), slice(2)):
+        np.testing.assert_allclose(featurizer.transform(texts[part]), expected[part], atol=1e-4)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from sklearn_bert.encoder import embedding as module
-from sklearn_bert.encoder.embedding import CpuEmbedding, RowsInUse, use_cpu_embeddings
+from sklearn_bert.encoder.embedding import CpuEmbedding, RowsInUse, is_plain, use_cpu_embeddings
 
 
 def pair(padding_idx=None):
@@ -108,7 +108,7 @@ def test_a_padding_row_in_use_has_no_gradient(kind):
     embedding = embedding if kind is nn.Embedding else kind.sharing(embedding)
     rows = RowsInUse(embedding, torch.tensor([7, 4]))
     rows(torch.tensor([[7, 4, 4]])).sum().backward()
-    assert rows.weight.grad.tolist() == [[1.0] * 3, [0.0] * 3]
+    assert rows.weight.grad.tolist() == [[0.0] * 3, [1.0] * 3]
 
 
 def test_frozen_rows_are_looked_up_and_stay_frozen():
@@ -117,3 +117,49 @@ def test_frozen_rows_are_looked_up_and_stay_frozen():
     torch.testing.assert_close(rows(torch.arange(9)), embedding.weight.detach())
     assert not rows.weight.requires_grad
     assert rows.n_left_out == 0
+
+
+def test_the_state_of_rows_in_use_is_that_of_all():
+    whole = nn.Embedding(9, 3)
+    rows = RowsInUse(whole, torch.tensor([7, 4]))
+    rows.weight.data += 1
+    state = rows.state_dict()
+    expected = whole.weight.detach().clone()
+    expected[[4, 7]] += 1
+    assert list(state) == ["weight"]
+    torch.testing.assert_close(state["weight"], expected)
+    other = RowsInUse(nn.Embedding(9, 3), torch.tensor([1, 2, 8]))
+    other.load_state_dict(state)
+    torch.testing.assert_close(other.whole(), expected)
+    torch.testing.assert_close(other(torch.tensor([8])).detach(), expected[[8]])
+    whole.load_state_dict(state)
+
+
+def test_a_state_of_another_vocabulary_is_refused():
+    rows = RowsInUse(nn.Embedding(9, 3), torch.tensor([7, 4]))
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        rows.load_state_dict({"weight": torch.ones(8, 3)})
+    with pytest.raises(RuntimeError, match="Missing key"):
+        rows.load_state_dict({})
+
+
+def test_padding_is_always_in_use():
+    rows = RowsInUse(nn.Embedding(9, 3, padding_idx=0), torch.tensor([7, 4]))
+    assert rows.num_embeddings == 3
+    assert rows(torch.tensor([7, 0])).shape == (2, 3)
+
+
+class Scaled(nn.Embedding):
+    """Stands for those of models that multiply what they look up."""
+
+    def forward(self, ids):
+        return 8 * super().forward(ids)
+
+
+def test_plain_ones_only_look_up():
+    assert is_plain(nn.Embedding(2, 3))
+    assert is_plain(CpuEmbedding(2, 3))
+    others = [{"max_norm": 1.0}, {"scale_grad_by_freq": True}, {"sparse": True}]
+    assert not any(is_plain(nn.Embedding(2, 3, **settings)) for settings in others)
+    assert not is_plain(Scaled(2, 3))
+    assert not is_plain(nn.Linear(2, 3))

@@ -82,11 +82,23 @@ def test_a_budget_halves_and_then_gives_up():
         seen.append(budget.tokens)
         raise torch.OutOfMemoryError("full")
 
-    assert budget.run(fail) is None
-    assert budget.run(fail) is None
+    assert budget.run(fail, tokens=4) is None
+    assert budget.run(fail, tokens=4) is None
     with pytest.raises(torch.OutOfMemoryError):
-        budget.run(fail)
+        budget.run(fail, tokens=4)
     assert seen == [4, 2, 1]
+
+
+def test_a_budget_is_less_than_what_failed():
+    budget = Budget(1000, CPU)
+
+    def fail():
+        raise torch.OutOfMemoryError("full")
+
+    budget.run(fail, tokens=300)
+    assert budget.tokens == 150
+    budget.run(fail, tokens=300)
+    assert budget.tokens == 75
 
 
 def test_ahead_keeps_order_and_errors():

@@ -16,7 +16,9 @@ import sklearn_bert
 from sklearn_bert import BertFeaturizer
 from sklearn_bert.encoder import passes, work
 from sklearn_bert.encoder.checkpoint import load_checkpoint
+from sklearn_bert.encoder.frozen import FrozenEncoder
 from sklearn_bert.errors import LongTextWarning
+from sklearn_bert.store.memory import MemoryStore
 from tests.models import HIDDEN, N_LAYERS, TEXTS, layers_of
 
 CPU = torch.device("cpu")
@@ -141,6 +143,21 @@ def test_a_store_that_keeps_nothing(model):
     sklearn_bert.cache.set_limit(0)
     np.testing.assert_allclose(featurizer(model).transform(TEXTS), expected, **EXACT)
     assert sklearn_bert.cache.info().entries == 0
+
+
+@pytest.mark.parametrize("share", [1.02, 1.05, 1.09])
+@pytest.mark.parametrize("for_tuning", [False, True])
+def test_states_that_are_wanted_go_before_vectors_that_are_not(model, share, for_tuning):
+    checkpoint = load_checkpoint(model, None, CPU, "float32")
+    texts = [f"{number} {'film ' * 30}" for number in range(20)]
+    roomy = FrozenEncoder(checkpoint, MemoryStore(10**9), 32, "truncate", 64)
+    keys = roomy.keys().of_texts(texts)
+    tokens = roomy.tokenizer().all_windows(texts).lengths
+    states = int(roomy.kept_states().text_bytes(keys, tokens).sum())
+    store = MemoryStore(int(share * states))
+    encoder = FrozenEncoder(checkpoint, store, 32, "truncate", 64, for_tuning=for_tuning)
+    encoder.keep_states(texts, 2)
+    assert encoder.kept_states().has(keys, 2).all()
 
 
 def test_threads_that_encode_the_same_texts_do_it_once(model):

@@ -158,6 +158,21 @@ def test_word_embeddings_that_are_narrowed_give_the_same_and_come_back(
     assert all(torch.equal(weights, trained[n]) for n, weights in module.trained().items())
 
 
+def test_word_embeddings_that_do_more_than_look_up_are_left_whole(module_of, encoder_of):
+    class Scaled(torch.nn.Embedding):
+        def forward(self, ids):
+            return 8 * super().forward(ids)
+
+    module = module_of("none")
+    weights = module.encoder.get_input_embeddings().weight
+    scaled = Scaled(*weights.shape)
+    scaled.weight = weights
+    module.encoder.set_input_embeddings(scaled)
+    module.narrow(batch(encoder_of(), "none")["input_ids"].unique())
+    assert module.encoder.get_input_embeddings() is scaled
+    assert scaled.weight is weights
+
+
 def test_the_shared_checkpoint_is_never_changed(module_of, encoder_of):
     given = batch(encoder_of(), "none")
     shared = encoder_of().checkpoint.lower.model
