@@ -110,6 +110,7 @@ def working_folder(name: str) -> Iterator[str]:
         with tempfile.TemporaryDirectory() as folder:
             yield folder
         return
-    lasting = _current.folder / name
+    # Children run in another folder.
+    lasting = _current.folder.resolve() / name
     lasting.mkdir(exist_ok=True)
     yield str(lasting)

@@ -6,6 +6,7 @@ circles: until then the weights of a fold would stay where they are, on a GPU to
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakMethod
@@ -28,7 +29,7 @@ def weakly(method: Callable[..., Any]) -> Callable[..., Any]:
 
 def wrap_forward(module: nn.Module, around: Callable[..., Any]) -> None:
     """Have ``around(forward, *args, **kwargs)`` take the place of a module's `forward`."""
-    forward = weakly(module.forward)
+    forward = weakly(module.forward) if inspect.ismethod(module.forward) else module.forward
 
     def call(*args: Any, **kwargs: Any) -> Any:
         return around(forward, *args, **kwargs)

@@ -48,6 +48,14 @@ def test_a_wrapped_forward_is_called_with_what_was_given():
     torch.testing.assert_close(module(input=torch.ones(1, 2)), expected)
 
 
+def test_what_is_wrapped_can_be_wrapped_again():
+    module = nn.Linear(2, 2)
+    expected = 4 * module(torch.ones(1, 2))
+    for _ in range(2):
+        wrap_forward(module, lambda forward, *args: 2 * forward(*args))
+    torch.testing.assert_close(module(torch.ones(1, 2)), expected)
+
+
 def test_a_wrapped_module_is_freed():
     module = nn.Linear(2, 2)
     wrap_forward(module, lambda forward, *args: forward(*args))
