@@ -108,7 +108,7 @@ class LowerPart:
         visit = getattr(self._run, "visit", None)
         if visit is None:
             return
-        visit(self._run.passed, args[0] if args else kwargs["hidden_states"])
+        visit(self._run.passed, _states_of(args, kwargs))
         if self._run.passed == self._run.depth:
             raise _DepthReached
         self._run.passed += 1
@@ -156,11 +156,7 @@ class UpperPart(nn.Module):
     def _hand_in(
         self, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        if self._given is None:
-            return None
-        if args:
-            return (self._given, *args[1:]), kwargs
-        return args, kwargs | {"hidden_states": self._given}
+        return None if self._given is None else _with_states(self._given, args, kwargs)
 
 
 class _DepthReached(Exception):
@@ -230,12 +226,25 @@ def cast_states(model: PreTrainedModel, dtype: torch.dtype) -> None:
     def cast(
         layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        if args:
-            return (args[0].to(dtype), *args[1:]), kwargs
-        return args, kwargs | {"hidden_states": kwargs["hidden_states"].to(dtype)}
+        return _with_states(_states_of(args, kwargs).to(dtype), args, kwargs)
 
     layers = _find_layers(model, int(model.config.num_hidden_layers))
     layers[0].register_forward_pre_hook(cast, with_kwargs=True)
+
+
+def _states_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:
+    """Return the states that a layer is called with: the first argument, or by their name."""
+    states: torch.Tensor = args[0] if args else kwargs["hidden_states"]
+    return states
+
+
+def _with_states(
+    states: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return a layer's arguments with other states."""
+    if args:
+        return (states, *args[1:]), kwargs
+    return args, kwargs | {"hidden_states": states}
 
 
 def _checkpointed(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
