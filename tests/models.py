@@ -313,6 +313,23 @@ FAMILIES = {
 }
 
 
+# Reads from one side, which is not what the package is for; vectors have to be right all the same.
+DECODER = Family(
+    "Qwen3Config",
+    _without_types,
+    "layers",
+    False,
+    {"num_key_value_heads": 2, "head_dim": HIDDEN // 4},
+)
+
+
+class ScaledEmbedding(torch.nn.Embedding):
+    """Stands for those of models that multiply what they look up."""
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return 8 * super().forward(ids)
+
+
 def bert_that_knows(words: Sequence[str]) -> Family:
     """Return BERT with these words in its vocabulary, beside the common ones."""
     return replace(FAMILIES["bert"], tokenizer=lambda: _bert_tokenizer(words=words))

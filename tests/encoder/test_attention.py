@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModel, AutoTokenizer, Qwen3Config
 
 from sklearn_bert import BertFeaturizer
 from sklearn_bert.encoder.attention import cpu_attention
-from tests.models import TEXTS, Reference, save
+from tests.models import DECODER, TEXTS, Reference, save
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -133,20 +132,8 @@ def test_dropout_is_the_same_with_the_same_seed_and_hides_the_same_in_the_gradie
     assert torch.equal(*results)
 
 
-def test_a_model_that_reads_from_one_side_gives_what_transformers_does(saved_model, tmp_path):
-    words = AutoTokenizer.from_pretrained(saved_model("distilbert"))
-    config = Qwen3Config(
-        vocab_size=len(words),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        head_dim=16,
-        pad_token_id=words.pad_token_id,
-    )
-    torch.manual_seed(0)
-    folder = save(tmp_path, AutoModel.from_config(config), words)
+def test_a_model_that_reads_from_one_side_gives_what_transformers_does(tmp_path):
+    folder = save(tmp_path, *DECODER.build())
     reference = Reference(folder)
     texts = [TEXTS[0], " ".join(TEXTS[:6])]
     with torch.no_grad():

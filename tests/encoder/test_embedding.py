@@ -6,6 +6,7 @@ from torch import nn
 
 from sklearn_bert.encoder import embedding as module
 from sklearn_bert.encoder.embedding import CpuEmbedding, RowsInUse, is_plain, use_cpu_embeddings
+from tests.models import ScaledEmbedding
 
 
 def pair(padding_idx=None):
@@ -149,17 +150,10 @@ def test_padding_is_always_in_use():
     assert rows(torch.tensor([7, 0])).shape == (2, 3)
 
 
-class Scaled(nn.Embedding):
-    """Stands for those of models that multiply what they look up."""
-
-    def forward(self, ids):
-        return 8 * super().forward(ids)
-
-
 def test_plain_ones_only_look_up():
     assert is_plain(nn.Embedding(2, 3))
     assert is_plain(CpuEmbedding(2, 3))
     others = [{"max_norm": 1.0}, {"scale_grad_by_freq": True}, {"sparse": True}]
     assert not any(is_plain(nn.Embedding(2, 3, **settings)) for settings in others)
-    assert not is_plain(Scaled(2, 3))
+    assert not is_plain(ScaledEmbedding(2, 3))
     assert not is_plain(nn.Linear(2, 3))

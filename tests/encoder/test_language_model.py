@@ -1,7 +1,7 @@
 """An encoder with the head that predicts tokens: the head that came, or a new one that is tied."""
 
 import torch
-from transformers import AutoModelForMaskedLM, BertConfig, BertModel
+from transformers import AutoModelForMaskedLM
 
 from sklearn_bert.encoder.checkpoint import load_checkpoint
 from sklearn_bert.encoder.language_model import load_language_model
@@ -27,16 +27,7 @@ def test_a_head_in_the_folder_is_the_one_that_is_used(saved_model, tmp_path):
 
 
 def test_a_new_head_is_tied_even_where_the_config_does_not_ask_for_it(tmp_path):
-    _, tokenizer = FAMILIES["bert"].build()
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        tie_word_embeddings=False,
-    )
-    folder = save(tmp_path, BertModel(config), tokenizer)
+    folder = save(tmp_path, *FAMILIES["bert"].build(tie_word_embeddings=False))
     checkpoint = load(folder)
     model, has_head = load_language_model(checkpoint)
     assert not has_head

@@ -9,7 +9,7 @@ from sklearn_bert.encoder.depth import UpperPart
 from sklearn_bert.encoder.freezing import resolve_freeze
 from sklearn_bert.training.inputs import make_inputs
 from sklearn_bert.training.module import ACTIVATIONS, FineTuneModule, build_head
-from tests.models import FAMILIES, HIDDEN, N_LAYERS, TEXTS, layers_of
+from tests.models import FAMILIES, HIDDEN, N_LAYERS, TEXTS, ScaledEmbedding, layers_of
 
 FREEZES = ["all", -1, 2, "embeddings", "none"]
 
@@ -159,13 +159,9 @@ def test_word_embeddings_that_are_narrowed_give_the_same_and_come_back(
 
 
 def test_word_embeddings_that_do_more_than_look_up_are_left_whole(module_of, encoder_of):
-    class Scaled(torch.nn.Embedding):
-        def forward(self, ids):
-            return 8 * super().forward(ids)
-
     module = module_of("none")
     weights = module.encoder.get_input_embeddings().weight
-    scaled = Scaled(*weights.shape)
+    scaled = ScaledEmbedding(*weights.shape)
     scaled.weight = weights
     module.encoder.set_input_embeddings(scaled)
     module.narrow(batch(encoder_of(), "none")["input_ids"].unique())
