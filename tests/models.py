@@ -319,7 +319,7 @@ DECODER = Family(
     _without_types,
     "layers",
     False,
-    {"num_key_value_heads": 2, "head_dim": HIDDEN // 4},
+    {"num_key_value_heads": 4, "head_dim": HIDDEN // 4},
 )
 
 
