@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from benchmarks.kept import kept
 
@@ -26,10 +28,12 @@ __all__ = [
     "in_one_process",
     "peak_memory",
     "run_job",
+    "several_at_a_time",
     "together",
 ]
 
 Result = dict[str, Any]
+Key = TypeVar("Key")
 
 _ROOT = Path(__file__).resolve().parents[1]
 # What is measured is at hand; a competitor that asks the network first would be timed waiting.
@@ -104,6 +108,45 @@ def run_job(job: Job) -> Result:
     result: Result = json.loads(process.stdout)
     kept().add(key, result)
     return result
+
+
+def several_at_a_time(jobs: dict[Key, Job], workers: int) -> Iterator[tuple[Key, Result]]:
+    """Run jobs whose results do not depend on what runs beside them; yield each as it ends.
+
+    Parameters
+    ----------
+    jobs : dict of Job
+    workers : int
+        Number of processes. Each runs one job after another, so that not every job pays for
+        importing what it needs.
+
+    Yields
+    ------
+    key, result
+
+    Raises
+    ------
+    RuntimeError
+        If some failed, once all others have ended; the message names them.
+    """
+    context = multiprocessing.get_context("spawn")
+    failed = []
+    with ProcessPoolExecutor(workers, context, initializer=_begin_worker) as pool:
+        futures = {pool.submit(job.function, **job.settings): key for key, job in jobs.items()}
+        for future in as_completed(futures):
+            error = future.exception()
+            if error is None:
+                yield futures[future], future.result()
+            else:
+                failed.append(f"{futures[future]}: {error!r}")
+    if failed:
+        raise RuntimeError("\n".join([f"{len(failed)} job(s) failed:", *failed]))
+
+
+def _begin_worker() -> None:
+    """Keep off the network, and off standard output, which is for the report."""
+    os.environ.update(_OFFLINE)
+    os.dup2(2, 1)
 
 
 def together(jobs: dict[str, Job]) -> Job:

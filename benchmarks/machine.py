@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["machine", "versions"]
+__all__ = ["device_name", "machine", "versions", "where"]
 
 _PACKAGES = (
     "sklearn-bert",
@@ -40,6 +40,15 @@ def machine() -> dict[str, Any]:
     }
 
 
+def device_name(device: str) -> str:
+    """Return what a GPU is called, and "cpu" for a processor."""
+    if device == "cpu":
+        return device
+    import torch
+
+    return torch.cuda.get_device_name(device)
+
+
 def versions() -> dict[str, str]:
     """Name the versions of Python and of the packages that are installed."""
     found = {"python": platform.python_version()}
@@ -49,6 +58,13 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def where(device: str) -> str:
+    """Name the device and what computes on it, for results that come from several machines."""
+    found = versions()
+    parts = [f"{package} {found[package]}" for package in ("torch", "transformers")]
+    return ", ".join([device_name(device), *parts])
 
 
 def _processor() -> dict[str, str]:

@@ -10,11 +10,12 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from benchmarks.children import Job, Result, run_job
+from benchmarks.children import Job, Result, run_job, several_at_a_time
 from benchmarks.quality_methods import METHODS, measure
 from benchmarks.quality_tables import fill, run_name
 from benchmarks.quality_tasks import TASKS
@@ -44,6 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), help="default all")
     parser.add_argument("--seeds", nargs="+", type=int, help="default 0 1 2 3 4")
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda"), default="cpu", help="what fits run on (default cpu)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="fits at a time (default 1)"
+    )
 
 
 def run(report: Report, options: argparse.Namespace) -> None:
@@ -54,20 +61,31 @@ def run(report: Report, options: argparse.Namespace) -> None:
         for name, all_ in full.items()
     }
     report.runs = _earlier(options.json, options.quick)
-    # The cheap ones first, and all methods with one seed before the next seed.
-    for size, seed, part, method in product(
-        *(chosen[name] for name in ("sizes", "seeds", "part", "methods"))
-    ):
-        name = run_name(part, size, method)
-        if any(result["seed"] == seed for result in report.runs.get(name, ())):
-            continue
-        print(f"{name}, seed {seed}", file=sys.stderr, flush=True)
-        result = run_job(_job(part, size, method, seed, options.quick))
-        print(f"  {_said(result)}", file=sys.stderr, flush=True)
+    jobs = dict(_missing(report.runs, chosen, options))
+    results = (
+        ((key, run_job(job)) for key, job in jobs.items())
+        if options.workers == 1
+        else several_at_a_time(jobs, options.workers)
+    )
+    for (name, size, _), result in results:
+        print(f"{name}, seed {result['seed']}: {_said(result)}", file=sys.stderr, flush=True)
         report.runs.setdefault(name, []).append({**result, "size": size})
         fill(report, checked=not options.quick)
         _write(report, options.json)
     fill(report, checked=not options.quick)
+
+
+def _missing(
+    runs: dict[str, list[Result]], chosen: dict[str, Any], options: argparse.Namespace
+) -> Iterator[tuple[tuple[str, str, int], Job]]:
+    """Yield what there is no result of: the cheap first, all methods before the next seed."""
+    for size, seed, part, method in product(
+        *(chosen[name] for name in ("sizes", "seeds", "part", "methods"))
+    ):
+        name = run_name(part, size, method)
+        if not any(result["seed"] == seed for result in runs.get(name, ())):
+            job = _job(part, size, method, seed, options.quick, options.device)
+            yield (name, size, seed), job
 
 
 def _size(text: str) -> str:
@@ -77,7 +95,7 @@ def _size(text: str) -> str:
     return text
 
 
-def _job(part: str, size: str, method: str, seed: int, quick: bool) -> Job:
+def _job(part: str, size: str, method: str, seed: int, quick: bool, device: str) -> Job:
     settings = {
         "part": part,
         "n_rows": None if size == "all" else int(size),
@@ -85,6 +103,7 @@ def _job(part: str, size: str, method: str, seed: int, quick: bool) -> Job:
         "method": method,
         "seed": seed,
         "epochs": _QUICK_EPOCHS if quick else None,
+        "device": device,
     }
     return Job(measure, settings)
 

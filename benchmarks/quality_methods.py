@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmarks.children import Result
 from benchmarks.embedded import MAX_LENGTH, model_folder
+from benchmarks.machine import where
 from benchmarks.quality_tasks import TASKS, Split, load, unknown_share
 from benchmarks.rivals.models import freeze_parameter
 from benchmarks.rivals.recipes import RECIPES
@@ -34,7 +35,7 @@ _ITERATIONS = 1000
 
 # See `Method.fit`.
 _Found = tuple[Any, float, np.ndarray]
-_Fit = Callable[[Split, str, int, int], _Found]
+_Fit = Callable[[Split, str, int, int, str], _Found]
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,9 @@ class Method:
     title : str
         Its name in tables.
     fit : callable
-        From a split, a task's name, a seed and a number of epochs to what cross-validation chose
-        (None where nothing is searched), seconds, and predictions for the rows to score.
+        From a split, a task's name, a seed, a number of epochs and a device to what
+        cross-validation chose (None where nothing is searched), seconds, and predictions for the
+        rows to score.
     """
 
     title: str
@@ -61,6 +63,7 @@ def measure(
     method: str,
     seed: int,
     epochs: int | None = None,
+    device: str = "cpu",
 ) -> Result:
     """Fit one method on some rows of one corpus, and score it.
 
@@ -72,21 +75,27 @@ def measure(
         One of `METHODS`.
     epochs : int or None
         None is `epochs_for` the rows.
+    device : str
+        What it runs on. TF-IDF and LogisticRegression always run on the processor.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.metrics import accuracy_score, f1_score
     from transformers import AutoTokenizer
 
+    from sklearn_bert import cache
     from sklearn_bert.errors import LongTextWarning
 
+    # Where this process measured before.
+    cache.clear()
     split = load(part, n_rows, n_test, seed)
     epochs = epochs or epochs_for(len(split.X))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LongTextWarning)
         warnings.simplefilter("ignore", ConvergenceWarning)
-        chosen, seconds, predicted = METHODS[method].fit(split, part, seed, epochs)
+        chosen, seconds, predicted = METHODS[method].fit(split, part, seed, epochs, device)
     return {
         "seed": seed,
+        "where": where(device),
         "accuracy": float(accuracy_score(split.y_test, predicted)),
         "f1": float(f1_score(split.y_test, predicted, average="macro")),
         "chosen": chosen,
@@ -105,7 +114,7 @@ def epochs_for(n_rows: int) -> int:
     return min(max(math.ceil(_STEPS * BATCH_SIZE / n_rows), _LEAST_EPOCHS), _MOST_EPOCHS)
 
 
-def _tfidf(split: Split, part: str, seed: int, epochs: int) -> _Found:
+def _tfidf(split: Split, part: str, seed: int, epochs: int, device: str) -> _Found:
     """Count words and pairs of them, or characters; both texts of a pair as one."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
@@ -123,7 +132,7 @@ def _tfidf(split: Split, part: str, seed: int, epochs: int) -> _Found:
     return _searched(pipeline, {"clf__C": _TFIDF_STRENGTHS}, whole, _FOLDS, seed)
 
 
-def _features(split: Split, part: str, seed: int, epochs: int) -> _Found:
+def _features(split: Split, part: str, seed: int, epochs: int, device: str) -> _Found:
     """Classify pooled vectors of the best layer; halves of pairs by themselves."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import Pipeline
@@ -134,7 +143,7 @@ def _features(split: Split, part: str, seed: int, epochs: int) -> _Found:
     halves = {} if isinstance(split.X[0], str) else {"pairs": "separate", "normalize": True}
     pipeline = Pipeline(
         [
-            ("bert", BertFeaturizer(max_length=MAX_LENGTH, device="cpu", **halves)),
+            ("bert", BertFeaturizer(max_length=MAX_LENGTH, device=device, **halves)),
             ("scale", StandardScaler()),
             ("clf", LogisticRegression(max_iter=_ITERATIONS)),
         ]
@@ -143,21 +152,21 @@ def _features(split: Split, part: str, seed: int, epochs: int) -> _Found:
     return _searched(pipeline, grid, split, _FOLDS, seed)
 
 
-def _ours(split: Split, part: str, seed: int, epochs: int, freeze: str) -> _Found:
+def _ours(split: Split, part: str, seed: int, epochs: int, device: str, freeze: str) -> _Found:
     """Fine-tune at one depth."""
-    classifier = _classifier(seed).set_params(**_at_depth(freeze, epochs))
+    classifier = _classifier(seed, device).set_params(**_at_depth(freeze, epochs))
     run = timed(lambda: classifier.fit(split.X, split.y))
     return None, run.seconds, classifier.predict(split.X_test)
 
 
-def _ours_searched(split: Split, part: str, seed: int, epochs: int) -> _Found:
+def _ours_searched(split: Split, part: str, seed: int, epochs: int, device: str) -> _Found:
     """Fine-tune at the depth that cross-validation of the training rows finds best."""
     at_depths = [_at_depth(freeze, epochs) for freeze in DEPTHS]
     grid = [{name: [value] for name, value in depth.items()} for depth in at_depths]
-    return _searched(_classifier(seed), grid, split, _FOLDS_OVER_DEPTHS, seed)
+    return _searched(_classifier(seed, device), grid, split, _FOLDS_OVER_DEPTHS, seed)
 
 
-def _rival(split: Split, part: str, seed: int, epochs: int, recipe: str) -> _Found:
+def _rival(split: Split, part: str, seed: int, epochs: int, device: str, recipe: str) -> _Found:
     """Train as another tool does, all layers."""
     trained = RECIPES[recipe].train(
         split.X,
@@ -168,15 +177,16 @@ def _rival(split: Split, part: str, seed: int, epochs: int, recipe: str) -> _Fou
         epochs=1 if recipe == "setfit" else epochs,
         seed=seed,
         max_length=MAX_LENGTH,
+        device=device,
     )
     return None, trained.run.seconds, trained.predict(split.X_test)
 
 
-def _classifier(seed: int) -> Any:
+def _classifier(seed: int, device: str) -> Any:
     from sklearn_bert import BertFineTuneClassifier
 
     return BertFineTuneClassifier(
-        batch_size=BATCH_SIZE, max_length=MAX_LENGTH, device="cpu", random_state=seed
+        batch_size=BATCH_SIZE, max_length=MAX_LENGTH, device=device, random_state=seed
     )
 
 

@@ -23,7 +23,7 @@ This page and its figures are written by `python -m benchmarks.render` from the 
 `benchmarks/results/`.
 
 Timings on shared machines are noisy: competitors alternate within one run, and ratios say more
-than rates. Not measured here: GPUs, Apple's MPS, ARM processors, Windows.
+than rates. Not measured here: the speed of GPUs, Apple's MPS, ARM processors, Windows.
 """
 
 

@@ -15,7 +15,12 @@ from benchmarks.machine import machine, versions
 
 __all__ = ["Report", "mean_and_deviation", "median", "spread"]
 
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "TOKENIZERS_PARALLELISM",
+)
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ def train(
     epochs: int = 1,
     seed: int,
     max_length: int | None = None,
+    device: str = "cpu",
 ) -> Trained:
     """Train the whole encoder on pairs, for `epochs` over them.
 
@@ -51,7 +52,7 @@ def train(
     if freeze != "none":
         raise ValueError(f"freeze={freeze!r} is not what SetFit does. Accepted: 'none'.")
     classes, targets = encode_labels(labels)
-    model = SetFitModel.from_pretrained(folder, device="cpu")
+    model = SetFitModel.from_pretrained(folder, device=device)
     if max_length is not None:
         model.model_body.max_seq_length = max_length
     separator = model.model_body.tokenizer.sep_token

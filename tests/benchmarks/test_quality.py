@@ -39,6 +39,19 @@ def test_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
     assert (again, n_fits) == (more, 0)
 
 
+@needs_corpora
+def test_several_fits_at_a_time_find_what_one_at_a_time_does(tmp_path, monkeypatch):
+    def run(workers):
+        file = tmp_path / f"{workers}.json"
+        command = ["benchmarks", "quality", "--quick", "--methods", "tfidf", "--seeds", "0", "1"]
+        monkeypatch.setattr("sys.argv", [*command, "--workers", workers, "--json", str(file)])
+        assert main() == 0
+        (results,) = json.loads(file.read_text("utf-8"))["runs"].values()
+        return sorted((result["seed"], result["accuracy"]) for result in results)
+
+    assert run("2") == run("1")
+
+
 def test_leaves_results_of_another_kind_alone(tmp_path, monkeypatch):
     file = tmp_path / "quality.json"
     written = json.dumps({"name": "quality", "settings": {"quick": False}, "runs": {}})
@@ -81,6 +94,7 @@ def report_of(**accuracies):
                 "train": 100,
                 "test": 1000,
                 "unknown": 0.0,
+                "where": "cpu, torch 2.0" if seed == 0 else "a GPU, torch 2.1",
             }
             for seed, accuracy in by_seed.items()
         ]
@@ -90,13 +104,26 @@ def report_of(**accuracies):
 
 def test_claims_are_held_against_the_depth_that_was_chosen_without_the_test_rows():
     report = report_of(
-        **{"freeze=none": {0: 0.99}},
-        depth={0: 0.80, 1: 0.82},
-        trainer={0: 0.81, 1: 0.82},
-        setfit={0: 0.81, 1: 0.83},
+        depth={0: 0.80, 1: 0.82}, trainer={0: 0.81, 1: 0.82}, setfit={0: 0.81, 1: 0.83}
     )
     assert [holds for _, holds in report.checks] == [True, False]
     assert "-0.50 points over 2 seed(s)" in report.checks[0][0]
+
+
+def test_claims_are_held_against_the_depth_that_is_best_on_average():
+    report = report_of(
+        **{"freeze=none": {0: 0.90, 1: 0.60}, "freeze=-1": {0: 0.80, 1: 0.80}},
+        trainer={0: 0.80, 1: 0.79},
+        setfit={0: 0.81, 1: 0.81},
+    )
+    assert [holds for _, holds in report.checks] == [True, False]
+    assert "at its best depth, freeze=-1," in report.checks[0][0]
+    assert "+0.50 points over 2 seed(s)" in report.checks[0][0]
+
+
+def test_says_where_fits_ran():
+    report = report_of(tfidf={0: 0.8, 1: 0.8})
+    assert "Fits ran on: a GPU, torch 2.1; cpu, torch 2.0." in report.notes
 
 
 def test_claims_compare_the_seeds_that_both_have():
