@@ -30,6 +30,8 @@ _SIZES = ["100", "1000", "all"]
 _SEEDS = [0, 1, 2, 3, 4]
 _QUICK = {"part": ["sst2"], "sizes": ["16"], "seeds": [0]}
 _QUICK_TEST_ROWS = 32
+# Between the commands that results come from.
+_THEN = "; "
 _QUICK_EPOCHS = 1
 
 
@@ -60,7 +62,7 @@ def run(report: Report, options: argparse.Namespace) -> None:
         name: getattr(options, name) or (_QUICK.get(name, all_) if options.quick else all_)
         for name, all_ in full.items()
     }
-    report.runs = _earlier(options.json, options.quick)
+    _take_up(report, options.json, options.quick)
     jobs = dict(_missing(report.runs, chosen, options))
     results = (
         ((key, run_job(job)) for key, job in jobs.items())
@@ -108,8 +110,8 @@ def _job(part: str, size: str, method: str, seed: int, quick: bool, device: str)
     return Job(measure, settings)
 
 
-def _earlier(file: Path | None, quick: bool) -> dict[str, list[Result]]:
-    """Return what an earlier run wrote to the file, nothing if there is none.
+def _take_up(report: Report, file: Path | None, quick: bool) -> None:
+    """Take over what earlier commands wrote to the file, if it is there.
 
     Raises
     ------
@@ -117,12 +119,13 @@ def _earlier(file: Path | None, quick: bool) -> dict[str, list[Result]]:
         If it was of another kind.
     """
     if file is None or not file.exists():
-        return {}
+        return
     found: dict[str, Any] = json.loads(file.read_text("utf-8"))
     if found["name"] != "quality" or found["settings"]["quick"] != quick:
         raise SystemExit(f"{file} has the results of another benchmark, or of --quick. Remove it.")
-    runs: dict[str, list[Result]] = found["runs"]
-    return runs
+    report.runs = found["runs"]
+    commands = [*found["command"].split(_THEN), report.command]
+    report.command = _THEN.join(dict.fromkeys(commands))
 
 
 def _write(report: Report, file: Path | None) -> None:

@@ -37,6 +37,8 @@ def test_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
     assert more[0] == first[0]
     again, n_fits = run("0", "1")
     assert (again, n_fits) == (more, 0)
+    commands = json.loads(file.read_text("utf-8"))["command"].split("; ")
+    assert [command.split("--seeds ")[1] for command in commands] == ["0", "0 1"]
 
 
 @needs_corpora
