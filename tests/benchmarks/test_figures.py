@@ -58,6 +58,11 @@ RUNS = {
         "freeze=-1, 16 tokens, 2,000 texts": [{"tokens": 32000, "epoch_seconds": 1.0}],
         "one fit": [{"seconds": 3.0}],
     },
+    "quality": {
+        "sst2, all rows, SetFit": [{"accuracy": 0.75}],
+        "sst2, all rows, ours, freeze=-1": [{"accuracy": 0.75}, {"accuracy": 0.875}],
+        "mrpc, 100 rows, TF-IDF + LogisticRegression": [{"accuracy": 0.5}],
+    },
 }
 MACHINE = {"machine": {"cores": 2, "cpu": "Abacus"}, "date": "2026-11-21 09:00 UTC"}
 ALL = {name: {"runs": runs, **MACHINE} for name, runs in RUNS.items()}
@@ -113,6 +118,15 @@ def test_only_searches_with_a_tool_are_drawn():
 
     assert "17.25" in said
     assert "9.00" not in said
+
+
+def test_quality_is_that_of_all_rows():
+    said = words(draw("quality", ALL))
+
+    assert said.index("ours, freeze=-1") < said.index("SetFit")
+    assert "SST-2" in said
+    assert "MRPC" not in said
+    assert "TF-IDF" not in said
 
 
 def test_the_page_shows_the_figures_of_the_results_that_are_there(tmp_path):
