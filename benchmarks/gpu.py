@@ -76,8 +76,8 @@ def run(report: Report, options: argparse.Namespace) -> None:
         # One process for all parts: to start one takes longer than most of what it does.
         by_tool: dict[str, dict[str, Job]] = {}
         for part in options.part:
-            for tool, jobs in _JOBS[part](where, options.quick).items():
-                by_tool.setdefault(tool, {}).update(jobs)
+            for tool, of_part in _JOBS[part](where, options.quick).items():
+                by_tool.setdefault(tool, {}).update(of_part)
         jobs = {_LIMIT: _limit(where, options.quick)}
         jobs |= {tool: together(of_tool) for tool, of_tool in by_tool.items()}
         report.runs = _by_run(alternate(jobs, options.repeats))
