@@ -1,8 +1,8 @@
 """How well each method classifies five corpora, from 100 rows to all: mean and deviation of seeds.
 
-The whole takes hours, fewer with a GPU and several workers. Results are written after each fit to the
-file that `--json` names, and what the file has already is not run again: the same command goes on
-where it was stopped, on another machine too.
+The whole takes hours, fewer with a GPU and several workers. Results are written after each fit to
+the file that `--json` names, and what the file has already is not run again: the same command goes
+on where it was stopped, on another machine too.
 """
 
 from __future__ import annotations
