@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.depths_figure import depths_sst2
 from benchmarks.quality_methods import METHODS
+from benchmarks.quality_tables import run_name
 from benchmarks.quality_tasks import TASKS
 
 if TYPE_CHECKING:
@@ -196,23 +197,26 @@ def tuning_seconds(results: Results) -> Figure | None:
 
 def quality(results: Results) -> Figure | None:
     """Draw accuracies with all rows by corpus and method, mean and deviation of seeds."""
-    by_corpus: dict[str, dict[str, list[float]]] = {}
-    for name, of in _runs(results, "quality").items():
-        corpus, size, method = name.split(", ", 2)
-        if of and size == "all rows":
-            by_corpus.setdefault(corpus, {})[method] = [run["accuracy"] for run in of]
+    runs = _runs(results, "quality")
+    by_corpus = {
+        task.title: {
+            method.title: [run["accuracy"] for run in of]
+            for name, method in METHODS.items()
+            if (of := runs.get(run_name(part, "all", name)))
+        }
+        for part, task in TASKS.items()
+    }
+    by_corpus = {corpus: found for corpus, found in by_corpus.items() if found}
     if not by_corpus:
         return None
-    # In the order of the tables, whichever was measured first.
     titles = [method.title for method in METHODS.values()]
     shown = [title for title in titles if any(title in found for found in by_corpus.values())]
     figure, (axis,) = _new(1, 3.4)
     for corpus, found in by_corpus.items():
-        there = [title for title in shown if title in found]
-        means = [statistics.mean(found[title]) for title in there]
-        spreads = [statistics.pstdev(found[title]) for title in there]
-        x = [shown.index(title) for title in there]
-        axis.errorbar(x, means, spreads, fmt="o", capsize=2, label=TASKS[corpus].title)
+        x = [shown.index(title) for title in found]
+        means = [statistics.mean(scores) for scores in found.values()]
+        spreads = [statistics.pstdev(scores) for scores in found.values()]
+        axis.errorbar(x, means, spreads, fmt="o", capsize=2, label=corpus)
     axis.set_xticks(range(len(shown)), shown, rotation=30, ha="right")
     axis.set_ylabel("accuracy")
     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))

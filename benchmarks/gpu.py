@@ -92,12 +92,12 @@ def run(report: Report, options: argparse.Namespace) -> None:
 
 
 def _preparation(folder: str, options: argparse.Namespace) -> Job:
-    """Return the job that saves the model, and says of each corpus what the model makes of it."""
+    """Return the job that saves the model, and says what it makes of the corpora to encode."""
     bert = _QUICK_BERT if options.quick else _BERT_BASE
     saved = Job(save_bert, {"folder": folder, "vocabulary": options.vocabulary, **bert})
     described = {
         corpus: Job(describe, {**_texts(corpus, options.quick), "folder": folder})
-        for corpus in _CORPORA
+        for corpus in (_CORPORA if "encode" in options.part else ())
     }
     return together({"model": saved, **described})
 

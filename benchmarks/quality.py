@@ -31,9 +31,9 @@ _SIZES = ["100", "1000", "all"]
 _SEEDS = [0, 1, 2, 3, 4]
 _QUICK = {"part": ["sst2"], "sizes": ["16"], "seeds": [0]}
 _QUICK_TEST_ROWS = 32
+_QUICK_EPOCHS = 1
 # Between the commands that results come from.
 _THEN = "; "
-_QUICK_EPOCHS = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

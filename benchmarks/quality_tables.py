@@ -73,15 +73,17 @@ def _add_table(report: Report, part: str, found: dict[str, list[Result]]) -> Non
 
 def _add_checks(report: Report, part: str, size: str, found: dict[str, list[Result]]) -> None:
     """Claim that ours loses nothing to speak of: at its best depth, and at the one it finds."""
-    depths = [f"freeze={freeze}" for freeze in DEPTHS if f"freeze={freeze}" in found]
     for rival in _RIVALS:
         if rival not in found:
             continue
-        margins = {depth: _margins(found[depth], found[rival]) for depth in depths}
-        complete = {depth: over for depth, over in margins.items() if over}
-        if complete:
-            best = max(complete, key=lambda depth: statistics.mean(complete[depth]))
-            _add_check(report, part, size, f"at its best depth, {best},", rival, complete[best])
+        by_depth = {
+            name: margins
+            for name in (f"freeze={freeze}" for freeze in DEPTHS)
+            if name in found and (margins := _margins(found[name], found[rival]))
+        }
+        if by_depth:
+            best = max(by_depth, key=lambda name: statistics.mean(by_depth[name]))
+            _add_check(report, part, size, f"at its best depth, {best},", rival, by_depth[best])
         if "depth" in found and (searched := _margins(found["depth"], found[rival])):
             how = "at the depth that cross-validation chose"
             _add_check(report, part, size, how, rival, searched)
