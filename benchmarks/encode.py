@@ -135,6 +135,7 @@ def encode_ours(
     cache: str | None,
     folder: str | None = None,
     device: str = "cpu",
+    n_warm_up: int = _WARM_UP_TEXTS,
 ) -> Result:
     """Encode with BertFeaturizer, the store cold, and once more where it is warm."""
     from sklearn_bert import BertFeaturizer
@@ -157,7 +158,7 @@ def encode_ours(
             store.clear(cache)
 
     texts = corpus_texts(corpus, n_texts, folder)[0][::step]
-    result = _timed(featurizer.transform, texts, vectors, tokens, forget)
+    result = _timed(featurizer.transform, texts, vectors, n_warm_up, tokens, forget)
     if cache is None:
         return result
     before = work.counted()
@@ -170,23 +171,30 @@ def encode_ours(
 
 
 def encode_rival(
-    corpus: str, n_texts: int | None, step: int, vectors: str, tool: str, **settings: str
+    corpus: str,
+    n_texts: int | None,
+    step: int,
+    vectors: str,
+    tool: str,
+    n_warm_up: int = _WARM_UP_TEXTS,
+    **settings: str,
 ) -> Result:
     """Encode with another tool, made with `settings`."""
     texts = corpus_texts(corpus, n_texts, settings.get("folder"))[0][::step]
     encoder = ENCODERS[tool](**settings)
-    return _timed(encoder.encode, texts, vectors, encoder.tokens)
+    return _timed(encoder.encode, texts, vectors, n_warm_up, encoder.tokens)
 
 
 def _timed(
     encode: Callable[[list[str]], Any],
     texts: list[str],
     vectors: str,
+    n_warm_up: int,
     tokens: Callable[[], tuple[int, int]],
     forget: Callable[[], None] = lambda: None,
 ) -> Result:
     """Warm up, time one pass over all texts, and write the vectors where there are none yet."""
-    encode(texts[:: _step(len(texts), _WARM_UP_TEXTS)])
+    encode(texts[:: _step(len(texts), n_warm_up)])
     forget()
     tokens_before, padded_before = tokens()
     start = time.perf_counter()

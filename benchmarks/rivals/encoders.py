@@ -182,15 +182,17 @@ def _function_step(encoder: Encoder) -> Any:
 
 def _counted(module: Any) -> Tokens:
     """Count what goes into a module that is given an attention mask."""
-    counts = [0, 0]
+    present: list[Any] = []
+    padded: list[int] = []
 
     def count(module: Any, args: tuple[Any, ...], given: dict[str, Any]) -> None:
         mask = (args[0] if args else given)["attention_mask"]
-        counts[0] += int(mask.sum())
-        counts[1] += mask.numel()
+        # Read when it is asked for: a tool on a GPU does not wait for our count.
+        present.append(mask.sum())
+        padded.append(mask.numel())
 
     module.register_forward_pre_hook(count, with_kwargs=True)
-    return lambda: (counts[0], counts[1])
+    return lambda: (sum(map(int, present)), sum(padded))
 
 
 REFERENCE = "sentence-transformers"

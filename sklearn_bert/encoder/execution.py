@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +31,7 @@ __all__ = [
     "to_device",
 ]
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 PRECISIONS: dict[str, torch.dtype] = {
@@ -44,6 +46,10 @@ _BATCH_TOKENS = {"cpu": 2048, "cuda": 131_072}
 _BATCH_TOKENS_ELSEWHERE = 32_768
 # What lengths are a multiple of, so that kernels find rows of a mask where they can read them.
 _LENGTH_MULTIPLES = {"cuda": 8}
+# What is made ahead of its use, and by as many threads.
+_AHEAD = 1
+# Results that a GPU may owe. As long as it owes no more it is not waited for.
+_OWED_BYTES = 2**28
 # Just under the largest block that glibc's thresholds follow (mallopt(3)).
 _HEAP_BLOCK_BYTES = 31 * 2**20
 
@@ -140,9 +146,17 @@ def to_device(inputs: dict[str, torch.Tensor], device: torch.device) -> dict[str
     """Return tensors where a model takes them; a GPU is not waited for."""
     if device.type != "cuda":
         return {name: tensor.to(device) for name, tensor in inputs.items()}
-    return {
-        name: tensor.pin_memory().to(device, non_blocking=True) for name, tensor in inputs.items()
-    }
+    return {name: _pinned(given).to(device, non_blocking=True) for name, given in inputs.items()}
+
+
+def _pinned(tensor: torch.Tensor) -> torch.Tensor:
+    """Copy a tensor to where a GPU fetches it by itself."""
+    if tensor.is_floating_point():
+        return tensor.pin_memory()
+    pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    # torch would take several threads for token ids, which then wait for cores that tokenize.
+    np.copyto(pinned.numpy(), tensor.numpy())
+    return pinned
 
 
 class Budget:
@@ -223,8 +237,8 @@ def _and_say_so(forward: Callable[[int, int], None], start: int, stop: int) -> C
 class ToHost:
     """Hands over what a device computed; a GPU goes on computing meanwhile.
 
-    What a GPU computed is handed over when the next thing is sent, so that the work that is done
-    with it fills the time in which the GPU is at the next one.
+    What a GPU computed is handed over when it has more before it, so that the work that is done
+    with it fills the time in which the GPU is at that.
 
     Parameters
     ----------
@@ -234,7 +248,7 @@ class ToHost:
 
     def __init__(self, device: torch.device) -> None:
         self._behind = device.type == "cuda"
-        self._waiting: Callable[[], None] | None = None
+        self._owed: deque[tuple[int, Callable[[], None]]] = deque()
 
     def send(self, tensor: torch.Tensor, take: Callable[[np.ndarray], None]) -> None:
         """Have `take` be called with the values of `tensor`, now or later."""
@@ -245,28 +259,35 @@ class ToHost:
         copied.copy_(tensor, non_blocking=True)
         arrived = torch.cuda.Event()
         arrived.record(torch.cuda.current_stream(tensor.device))
-        self.finish()
 
         def hand_over() -> None:
             arrived.synchronize()
             take(copied.numpy())
 
-        self._waiting = hand_over
+        self._owed.append((copied.nbytes, hand_over))
+        while len(self._owed) > 1 and sum(size for size, _ in self._owed) > _OWED_BYTES:
+            self._hand_over_first()
 
     def finish(self) -> None:
         """Hand over what was not yet."""
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            waiting()
+        while self._owed:
+            self._hand_over_first()
+
+    def _hand_over_first(self) -> None:
+        _, hand_over = self._owed.popleft()
+        hand_over()
 
 
-def ahead(items: Iterator[T]) -> Iterator[T]:
-    """Yield `items`, with the next one being made in a thread while the caller works on one."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        pending = pool.submit(next, items, None)
-        while (item := pending.result()) is not None:
-            pending = pool.submit(next, items, None)
-            yield item
+def ahead(make: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
+    """Yield what is made of each item, in their order; threads make the next ones meanwhile."""
+    pending: deque[Future[T]] = deque()
+    with ThreadPoolExecutor(_AHEAD) as pool:
+        for item in items:
+            pending.append(pool.submit(make, item))
+            if len(pending) > _AHEAD:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
 def _best_device() -> torch.device:

@@ -36,6 +36,8 @@ _FORMAT = "pooled vectors and a flag, 2"
 _SECONDS_BEFORE_BAR = 2
 # Of most languages' texts; only for an estimate of what the store holds.
 _CHARACTERS_PER_TOKEN = 3
+# Texts that are tokenized before a GPU has anything to do.
+_FIRST_PORTION = 256
 # Of the store's limit: what may be kept without having been asked for, in pooled vectors.
 _UNASKED_SHARE = 0.2
 
@@ -202,7 +204,7 @@ class Pass:
         budget = Budget(self.settings.batch_tokens, self.checkpoint.device)
         to_host = ToHost(self.checkpoint.device)
         kept: tuple[list[int], list[Kind]] | None = None
-        for part, windows in self._tokenized(portions(order, sizes), tokenizer):
+        for part, windows in self._tokenized(order, sizes, tokenizer):
             if kept is None:
                 tokens = windows.lengths.sum() * sizes[order].sum() / max(1, sizes[part].sum())
                 kept = self._what_to_keep(start, len(order), float(tokens))
@@ -288,15 +290,19 @@ class Pass:
             )
 
     def _tokenized(
-        self, parts: Iterable[np.ndarray], tokenizer: TextTokenizer
+        self, order: np.ndarray, sizes: np.ndarray, tokenizer: TextTokenizer
     ) -> Iterable[tuple[np.ndarray, Windows]]:
-        """Yield portions of texts with their windows; on a GPU, one portion ahead."""
+        """Yield portions of texts with their windows.
 
-        def tokenize() -> Iterator[tuple[np.ndarray, Windows]]:
-            for part in parts:
-                yield part, tokenizer.windows([self.texts[i] for i in part])
+        A GPU is soon given the first, a small one, and the next are made while it computes.
+        """
 
-        return tokenize() if self.checkpoint.device.type == "cpu" else ahead(tokenize())
+        def windows(part: np.ndarray) -> tuple[np.ndarray, Windows]:
+            return part, tokenizer.windows([self.texts[i] for i in part])
+
+        if self.checkpoint.device.type == "cpu":
+            return map(windows, portions(order, sizes))
+        return ahead(windows, portions(order, sizes, _FIRST_PORTION))
 
 
 class _Portion:

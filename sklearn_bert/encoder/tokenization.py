@@ -235,7 +235,9 @@ class TextTokenizer:
             yield start, length if is_last else length - self._suffix - self._overlap // 2
 
 
-def portions(order: np.ndarray, sizes: np.ndarray) -> Iterator[np.ndarray]:
+def portions(
+    order: np.ndarray, sizes: np.ndarray, first: int = _PORTION_TEXTS
+) -> Iterator[np.ndarray]:
     """Split `order` into parts that are small enough to tokenize at once.
 
     Parameters
@@ -244,14 +246,17 @@ def portions(order: np.ndarray, sizes: np.ndarray) -> Iterator[np.ndarray]:
         Numbers of texts.
     sizes : ndarray of int
         Characters of each text.
+    first : int, default=2048
+        Texts in the first part; each of the next has up to twice as many as the one before.
     """
     start = 0
     while start < len(order):
-        part = order[start : start + _PORTION_TEXTS]
+        part = order[start : start + first]
         fits = int(np.searchsorted(np.cumsum(sizes[part]), _PORTION_CHARACTERS, side="right"))
         part = part[: max(1, fits)]
         yield part
         start += len(part)
+        first = min(2 * first, _PORTION_TEXTS)
 
 
 def padded_length(length: int, limit: int, coarse: bool = False) -> int:

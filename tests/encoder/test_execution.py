@@ -102,14 +102,27 @@ def test_a_budget_is_less_than_what_failed():
 
 
 def test_ahead_keeps_order_and_errors():
-    assert list(ahead(iter(range(1, 6)))) == [1, 2, 3, 4, 5]
+    assert list(ahead(lambda number: 10 // number, range(1, 8))) == [10, 5, 3, 2, 2, 1, 1]
+    assert list(ahead(str, [])) == []
+    found = ahead(lambda number: 10 // number, [5, 0, 2])
+    assert next(found) == 2
+    with pytest.raises(ZeroDivisionError):
+        next(found)
 
-    def failing():
-        yield np.ones(1)
-        raise KeyError("lost")
 
-    with pytest.raises(KeyError, match="lost"):
-        list(ahead(failing()))
+def test_ahead_makes_only_a_few_things_ahead():
+    begun = []
+
+    def items():
+        for number in range(100):
+            begun.append(number)
+            yield number
+
+    found = ahead(str, items())
+    for number in range(10):
+        assert next(found) == str(number)
+        assert len(begun) <= number + 3
+    found.close()
 
 
 def by_tokens(lengths, start, tokens):

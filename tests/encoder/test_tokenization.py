@@ -107,6 +107,16 @@ def test_portions_cover_all_in_order(size):
     assert len(parts) > 1
 
 
+def test_portions_grow_from_the_first():
+    sizes = np.full(9000, 10)
+    parts = list(portions(np.arange(9000), sizes, first=300))
+    assert [len(part) for part in parts] == [300, 600, 1200, 2048, 2048, 2048, 756]
+    np.testing.assert_array_equal(np.concatenate(parts), np.arange(9000))
+    # A part that holds fewer, because they are long, does not make the next smaller.
+    long = list(portions(np.arange(6), np.array([900_000] * 3 + [1] * 3), first=2))
+    assert [len(part) for part in long] == [1, 1, 4]
+
+
 def text_tokenizer(name="bert", max_length=12, long_text="truncate"):
     tokenizer = TOKENIZERS[name]
     with_types = "token_type_ids" in tokenizer.model_input_names
