@@ -23,8 +23,8 @@ This page and its figures are written by `python -m benchmarks.render` from the 
 `benchmarks/results/`.
 
 Timings on shared machines are noisy: competitors alternate within one run, and ratios say more
-than rates. Sections whose names begin with `gpu` are of a GPU, as are some fits of `quality`, all others of
-a processor. Not measured here: Apple's MPS, ARM processors, Windows.
+than rates. Sections whose names begin with `gpu` are of a GPU, as are some fits of `quality`; all
+others are of a processor. Not measured here: Apple's MPS, ARM processors, Windows.
 """
 
 
