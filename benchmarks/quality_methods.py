@@ -19,7 +19,7 @@ from benchmarks.rivals.models import freeze_parameter
 from benchmarks.rivals.recipes import RECIPES
 from benchmarks.rivals.training import BATCH_SIZE, timed
 
-__all__ = ["DEPTHS", "METHODS", "Method", "epochs_for", "measure"]
+__all__ = ["DEPTHS", "METHODS", "OURS", "Method", "epochs_for", "measure"]
 
 DEPTHS = ["all", "-1", "-2", "-3", "none"]
 _STEPS = 150
@@ -152,9 +152,12 @@ def _features(split: Split, part: str, seed: int, epochs: int, device: str) -> _
     return _searched(pipeline, grid, split, _FOLDS, seed)
 
 
-def _ours(split: Split, part: str, seed: int, epochs: int, device: str, freeze: str) -> _Found:
+def _ours(
+    split: Split, part: str, seed: int, epochs: int, device: str, freeze: str, contrast: float = 0.0
+) -> _Found:
     """Fine-tune at one depth."""
     classifier = _classifier(seed, device).set_params(**_at_depth(freeze, epochs))
+    classifier.set_params(contrastive_weight=contrast)
     run = timed(lambda: classifier.fit(split.X, split.y))
     return None, run.seconds, classifier.predict(split.X_test)
 
@@ -214,8 +217,13 @@ METHODS = {
         f"freeze={freeze}": Method(f"ours, freeze={freeze}", partial(_ours, freeze=freeze))
         for freeze in DEPTHS
     },
+    "contrastive": Method(
+        "ours, freeze=none, contrastive_weight=1", partial(_ours, freeze="none", contrast=1.0)
+    ),
     "depth": Method("ours, depth by cross-validation", _ours_searched),
     "trainer": Method(RECIPES["trainer"].title, partial(_rival, recipe="trainer")),
     "expert": Method(RECIPES["expert"].title, partial(_rival, recipe="expert")),
     "setfit": Method(RECIPES["setfit"].title, partial(_rival, recipe="setfit")),
 }
+# What is fine-tuned as it was told to be, and not as a search found.
+OURS = [*(f"freeze={freeze}" for freeze in DEPTHS), "contrastive"]

@@ -83,6 +83,11 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         are trained on, without those that are held out.
     label_smoothing : float, default=0.0
         Share of each target that goes to all classes alike.
+    contrastive_weight : float, default=0.0
+        What a second loss counts, which draws the vectors of texts of one class together and apart
+        from others, within each batch (supervised contrastive learning). 1 helps with few labelled
+        texts; with one label a text only, and where layers train. It is in ``train_loss``, not in
+        ``valid_loss``.
     early_stopping : bool, default=False
         Whether to stop when the validation score gets no better, and go back to the best weights.
         Without ``X_val`` a share of the data is held out.
@@ -152,6 +157,9 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
     arXiv 1801.06146: `gradual_unfreezing`, ``layer_lr_decay=1 / 2.6``,
     ``lr_schedule="slanted_triangular"`` and ``pooling=["last", "max", "mean"]``.
 
+    Gunel, Du, Conneau and Stoyanov, "Supervised Contrastive Learning for Pre-trained Language Model
+    Fine-tuning", arXiv 2011.01403: `contrastive_weight`.
+
     Examples
     --------
     >>> from sklearn_bert import BertFineTuneClassifier
@@ -188,6 +196,7 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         gradient_checkpointing: bool = False,
         class_weight: dict[Any, float] | str | None = None,
         label_smoothing: float = 0.0,
+        contrastive_weight: float = 0.0,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 3,
@@ -236,6 +245,7 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         )
         self.class_weight = class_weight
         self.label_smoothing = label_smoothing
+        self.contrastive_weight = contrastive_weight
 
     def fit(
         self,
@@ -363,6 +373,8 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         labels = learn_labels(y)
         if self.warm_start and hasattr(self, "net_"):
             labels = self.labels_
+        # Refused before anything is computed.
+        labels.contrast(self.contrastive_weight)
         targets = labels.encode("y", y)
         fitted = {"labels_": labels, "classes_": labels.classes}
         return Targets(targets, labels.n_outputs, fitted, labels.strata(targets))
@@ -391,7 +403,8 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
 
     def _net(self, module: FineTuneModule, targets: Targets, **settings: Any) -> FineTuning:
         labels: Labels = targets.fitted["labels_"]
-        return labels.net(module, float(self.label_smoothing), **settings)
+        contrast = labels.contrast(self.contrastive_weight)
+        return labels.net(module, float(self.label_smoothing), **contrast, **settings)
 
     def __sklearn_tags__(self) -> Any:
         """Add that there may be several labels."""

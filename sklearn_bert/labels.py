@@ -81,6 +81,13 @@ class Labels(ABC):
             raise parameter_error("class_weight", class_weight, "None", remedy)
         return None
 
+    def contrast(self, contrastive_weight: float) -> dict[str, float]:
+        """Return what a net takes to contrast texts, if there are contrasts."""
+        if contrastive_weight:
+            remedy = "With several labels for a text there are no classes to hold apart."
+            raise parameter_error("contrastive_weight", contrastive_weight, "0", remedy)
+        return {}
+
 
 @dataclass(frozen=True)
 class OneLabel(Labels):
@@ -151,6 +158,10 @@ class OneLabel(Labels):
             "None, 'balanced', or a dict from labels of y to numbers of at least 0",
             f"The classes of y are {known}.",
         )
+
+    def contrast(self, contrastive_weight: float) -> dict[str, float]:
+        """Return the weight."""
+        return {"contrastive_weight": float(contrastive_weight)}
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ _POSITIVE = math.ulp(0.0)
 _RANGES = {
     "dropout": (0.0, 1.0, "a number of at least 0 and below 1"),
     "label_smoothing": (0.0, 1.0, "a number of at least 0 and below 1"),
+    "contrastive_weight": (0.0, math.inf, "a number of at least 0"),
     "mlm_probability": (_POSITIVE, 1.0, "a number above 0 and below 1"),
     "lr": (_POSITIVE, math.inf, "a number above 0"),
     "head_lr": (_POSITIVE, math.inf, "a number above 0"),

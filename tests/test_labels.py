@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
+from sklearn.base import clone
 from sklearn.model_selection import cross_val_predict
 
 from sklearn_bert import BertFineTuneClassifier
@@ -116,6 +117,9 @@ def test_bad_labels_are_named(make):
     with pytest.raises(ValueError, match=r"class_weight='balanced'.*sample_weight"):
         classifier.set_params(class_weight="balanced").fit(X, SETS)
     classifier.set_params(class_weight=None)
+    for several in (SETS, TASKS):
+        with pytest.raises(ValueError, match=r"contrastive_weight=1.*Accepted: 0"):
+            clone(classifier).set_params(contrastive_weight=1).fit(X, several)
     with pytest.raises(ValueError, match=r"y_val has 2 column\(s\). Accepted: 3"):
         classifier.fit(X, SETS, X_val=X, y_val=SETS[:, :2])
     with pytest.raises(ValueError, match=r"y_val has 3 column\(s\). Accepted: 2"):

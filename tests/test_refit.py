@@ -104,6 +104,7 @@ TUNING = ENCODER | {
 CLASSIFIER = TUNING | {
     "class_weight": Case({0: 3.0, 1: 1.0}),
     "label_smoothing": Case(0.2),
+    "contrastive_weight": Case(1.0),
 }
 OF_WORDS = {
     "chunk_length": Case(12),

@@ -25,6 +25,8 @@ from sklearn_bert.tuning_parameters import check_tuning_parameters, head_sizes
         ({"precision": "float16"}, r"precision='float16'.*Gradients"),
         ({"early_stopping": 1}, r"early_stopping=1"),
         ({"label_smoothing": -0.1}, r"label_smoothing=-0.1"),
+        ({"contrastive_weight": -1}, r"contrastive_weight=-1"),
+        ({"contrastive_weight": float("nan")}, r"contrastive_weight=nan"),
         ({"verbose": 2}, r"verbose=2"),
         ({"gradient_accumulation": 0}, r"gradient_accumulation=0.*at least 1"),
         ({"weight_decay": float("nan")}, r"weight_decay=nan"),

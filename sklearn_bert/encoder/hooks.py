@@ -6,14 +6,15 @@ circles: until then the weights of a fold would stay where they are, on a GPU to
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from weakref import WeakMethod
 
 from torch import nn
 
-__all__ = ["weakly", "wrap_forward"]
+__all__ = ["arguments_of", "weakly", "wrap_forward"]
 
 
 def weakly(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -35,3 +36,14 @@ def wrap_forward(module: nn.Module, around: Callable[..., Any]) -> None:
         return around(forward, *args, **kwargs)
 
     module.forward = call
+
+
+@contextlib.contextmanager
+def arguments_of(module: nn.Module) -> Iterator[list[Any]]:
+    """Collect the first argument of each call of a module."""
+    seen: list[Any] = []
+    handle = module.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    try:
+        yield seen
+    finally:
+        handle.remove()

@@ -1,4 +1,7 @@
-"""Losses: a mean over samples with their weights, which have a mean of one in the training data."""
+"""Losses: a mean over samples with their weights, which have a mean of one in the training data.
+
+All are of outputs but the contrastive one, which is of the vectors that the head is given.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,13 @@ __all__ = [
     "CrossEntropy",
     "SquaredError",
     "TaskCrossEntropy",
+    "contrastive_loss",
 ]
 
 # The target of a missing label.
 MISSING_TARGET = -100
+# What similarities are divided by; docs/decisions/0007-defaults.md has others.
+_TEMPERATURE = 0.05
 
 
 class _SampleLoss(nn.Module, ABC):
@@ -108,3 +114,34 @@ class SquaredError(_SampleLoss):
     def of_samples(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the loss of each sample."""
         return (outputs - targets.to(outputs.dtype)).square().mean(dim=1)
+
+
+def contrastive_loss(
+    vectors: torch.Tensor, classes: torch.Tensor, weights: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Return how much nearer texts of one class could be to each other than to all others.
+
+    The supervised contrastive loss of Khosla et al. (arXiv 2004.11362, L_out) with cosine
+    similarities, averaged over the texts that have another of their class beside them.
+
+    Parameters
+    ----------
+    vectors : Tensor of shape (batch, n_features)
+        Of the texts of a batch.
+    classes : int Tensor of shape (batch,)
+        Their classes.
+    weights : Tensor of shape (batch,), optional
+        What each text counts.
+    """
+    directions = nn.functional.normalize(vectors, dim=1)
+    itself = torch.eye(len(classes), dtype=torch.bool, device=vectors.device)
+    similar = (directions @ directions.T / _TEMPERATURE).masked_fill(
+        itself, torch.finfo(vectors.dtype).min
+    )
+    alike = (classes[:, None] == classes) & ~itself
+    n_alike = alike.sum(dim=1)
+    chances = similar.log_softmax(dim=1).where(alike, 0.0)
+    losses = -chances.sum(dim=1) / n_alike.clamp_min(1)
+    if weights is not None:
+        losses = losses * weights
+    return losses.sum() / (n_alike > 0).sum().clamp_min(1)

@@ -22,9 +22,10 @@ from torch import nn, softmax
 from torch.optim import Optimizer
 
 from sklearn_bert.encoder.execution import to_device
+from sklearn_bert.encoder.hooks import arguments_of
 from sklearn_bert.errors import TrainingDivergedError
 from sklearn_bert.training.batches import Batches, LabelledTexts, TrainingData
-from sklearn_bert.training.losses import MISSING_TARGET
+from sklearn_bert.training.losses import MISSING_TARGET, contrastive_loss
 from sklearn_bert.training.module import FineTuneModule
 from sklearn_bert.training.schedule import scheduler
 
@@ -167,18 +168,22 @@ class FineTuning:
         """Run a batch forward and backward; batches whose gradients are added up count as one."""
         inputs, targets = batch
         self.module_.train()
-        outputs = self.infer(inputs)
-        loss = self.get_loss(outputs, targets, X=inputs, training=True)
+        outputs, loss = self.training_loss(inputs, targets)
         (loss / self.n_added_).backward()
         return {"loss": loss, "y_pred": outputs}
+
+    def training_loss(
+        self: Any, inputs: dict[str, torch.Tensor], targets: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the outputs for a batch, and the loss that training makes less."""
+        outputs = self.infer(inputs)
+        return outputs, self.get_loss(outputs, targets, X=inputs, training=True)
 
     def get_loss(
         self: Any, y_pred: Any, y_true: Any, X: Any = None, training: bool = False
     ) -> torch.Tensor:
         """Return the loss of a batch, with the weights of its samples."""
-        weights = None if X is None else X.get("sample_weight")
-        weights = None if weights is None else weights.to(y_pred.device, y_pred.dtype)
-        return self.criterion_(y_pred, y_true.to(y_pred.device), weights)
+        return self.criterion_(y_pred, y_true.to(y_pred.device), _weights(X, y_pred))
 
     def infer(self: Any, x: dict[str, torch.Tensor], **fit_params: Any) -> torch.Tensor:
         """Run the module on what `Inputs` gave."""
@@ -241,10 +246,38 @@ def _clip(parameters: Sequence[nn.Parameter], max_norm: float) -> None:
             gradient.mul_(float(max_norm) / norm)
 
 
+def _weights(inputs: dict[str, torch.Tensor] | None, like: torch.Tensor) -> torch.Tensor | None:
+    """Return the weights of a batch's samples, None where all count the same."""
+    weights = None if inputs is None else inputs.get("sample_weight")
+    return None if weights is None else weights.to(like.device, like.dtype)
+
+
 class ClassifierNet(FineTuning, NeuralNetClassifier):
-    """Trains on class numbers; predicts class numbers, which the estimator turns into labels."""
+    """Trains on class numbers; predicts class numbers, which the estimator turns into labels.
+
+    Parameters
+    ----------
+    contrastive_weight : float, default=0.0
+        What `contrastive_loss` counts beside the criterion, wherever layers train.
+    """
 
     score_name = "valid_acc"
+
+    def __init__(self, *args: Any, contrastive_weight: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.contrastive_weight = contrastive_weight
+
+    def training_loss(
+        self: Any, inputs: dict[str, torch.Tensor], targets: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the outputs for a batch, and the loss with its contrasts."""
+        if not self.contrastive_weight or self.module_.encoder is None:
+            return super().training_loss(inputs, targets)
+        with arguments_of(self.module_.head) as seen:
+            outputs, loss = super().training_loss(inputs, targets)
+        vectors = seen[0]
+        contrast = contrastive_loss(vectors, targets.to(vectors.device), _weights(inputs, vectors))
+        return outputs, loss + self.contrastive_weight * contrast
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each class, for scores that skorch's callbacks compute."""

@@ -123,7 +123,7 @@ def test_claims_are_held_against_the_depth_that_is_best_on_average():
         setfit={0: 0.81, 1: 0.81},
     )
     assert [holds for _, holds in report.checks] == [True, False]
-    assert "at its best depth, freeze=-1," in report.checks[0][0]
+    assert "at its best, freeze=-1," in report.checks[0][0]
     assert "+0.50 points over 2 seed(s)" in report.checks[0][0]
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from sklearn_bert.encoder.hooks import weakly, wrap_forward
+from sklearn_bert.encoder.hooks import arguments_of, weakly, wrap_forward
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +62,16 @@ def test_a_wrapped_module_is_freed():
     gone = weakref.ref(module.weight)
     del module
     assert gone() is None
+
+
+def test_arguments_are_collected_as_long_as_they_are_wanted():
+    module = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    given = [torch.ones(1, 2), torch.zeros(3, 2)]
+    with arguments_of(module) as seen:
+        outputs = [module(tensor) for tensor in given]
+    module(torch.ones(4, 2))
+    assert [id(tensor) for tensor in seen] == [id(tensor) for tensor in given]
+    torch.testing.assert_close(outputs[0], module(given[0]))
+    with pytest.raises(RuntimeError), arguments_of(module):
+        module(torch.ones(1, 5))
+    assert not module._forward_pre_hooks

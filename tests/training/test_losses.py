@@ -1,4 +1,4 @@
-"""Losses against torch's own, with weights, smoothing and missing targets."""
+"""Losses against torch's own, with weights, smoothing and missing targets, and contrasts."""
 
 import pytest
 import torch
@@ -10,6 +10,7 @@ from sklearn_bert.training.losses import (
     CrossEntropy,
     SquaredError,
     TaskCrossEntropy,
+    contrastive_loss,
 )
 
 
@@ -59,3 +60,52 @@ def test_squared_error(dtype):
     each = (outputs - targets).square().mean(dim=1)
     torch.testing.assert_close(SquaredError()(outputs, targets), each.mean())
     torch.testing.assert_close(SquaredError()(outputs, targets, weights), (each * weights).mean())
+
+
+def contrasts(vectors, classes, weights):
+    """Return the supervised contrastive loss, anchor by anchor and pair by pair."""
+    losses = []
+    for anchor, of_anchor in enumerate(vectors):
+        others = [i for i in range(len(vectors)) if i != anchor]
+        similar = {i: F.cosine_similarity(of_anchor, vectors[i], dim=0) / 0.05 for i in others}
+        total = torch.stack(list(similar.values())).exp().sum()
+        alike = [i for i in others if classes[i] == classes[anchor]]
+        if alike:
+            each = [-(similar[i].exp() / total).log() for i in alike]
+            losses.append(weights[anchor] * torch.stack(each).mean())
+    return torch.stack(losses).mean()
+
+
+def test_contrasts_are_those_of_the_paper():
+    vectors = torch.randn(7, 5, dtype=torch.float64)
+    # One is alone in its class.
+    classes = torch.tensor([0, 1, 0, 2, 1, 1, 0])
+    ones, weights = torch.ones(7), torch.tensor([2.0, 0.5, 1.0, 1.0, 0.0, 1.5, 1.0])
+    expected = contrasts(vectors, classes, ones)
+    torch.testing.assert_close(contrastive_loss(vectors, classes), expected)
+    torch.testing.assert_close(contrastive_loss(3 * vectors, classes, ones), expected)
+    expected = contrasts(vectors, classes, weights)
+    torch.testing.assert_close(contrastive_loss(vectors, classes, weights), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("classes", [[0], [0, 1, 2]])
+def test_texts_that_are_alone_in_their_class_have_no_contrasts(classes, dtype):
+    vectors = torch.randn(len(classes), 4, dtype=dtype, requires_grad=True)
+    loss = contrastive_loss(vectors, torch.tensor(classes))
+    loss.backward()
+    assert loss.item() == 0
+    assert not vectors.grad.any()
+
+
+def test_contrasts_draw_classes_together_and_apart():
+    vectors = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    classes = torch.tensor([0, 0, 0, 1, 1, 1])
+    optimizer = torch.optim.SGD([vectors], lr=0.1)
+    for _ in range(200):
+        optimizer.zero_grad()
+        contrastive_loss(vectors, classes).backward()
+        optimizer.step()
+    similar = F.cosine_similarity(vectors[:, None], vectors, dim=2)
+    alike = classes[:, None] == classes
+    assert similar[alike].min() > similar[~alike].max() + 0.2

@@ -7,9 +7,11 @@ from sklearn.metrics import f1_score
 from skorch.callbacks import Callback, Checkpoint, EarlyStopping, EpochScoring, ProgressBar
 
 from sklearn_bert import BertFineTuneClassifier
+from sklearn_bert.encoder.hooks import arguments_of
 from sklearn_bert.errors import TrainingDivergedError
 from sklearn_bert.training.batches import LabelledTexts
 from sklearn_bert.training.inputs import StateInputs
+from sklearn_bert.training.losses import contrastive_loss
 
 TRAIN = [
     f"{text} {n}" for n in range(3) for text in ("the film is good", "a bad story", "dull", "")
@@ -176,6 +178,30 @@ def test_a_sample_that_weighs_nothing_teaches_nothing(net_of):
     nothing = gradients([0, 1, 2, 3], [4 / 3, 4 / 3, 4 / 3, 0.0])
     for found, expected in zip(nothing, without, strict=True):
         torch.testing.assert_close(found, expected)
+
+
+def test_contrasts_are_added_to_the_loss_where_layers_train(net_of):
+    def losses(freeze, **settings):
+        net, dataset = net_of(freeze, batch_size=12, max_epochs=1, **settings)
+        net.train(dataset, dataset)
+        return net, net.history[-1]["train_loss"], net.history[-1]["valid_loss"]
+
+    plain, without, _ = losses(-1)
+    contrasting, with_contrasts, validated = losses(-1, contrastive_weight=0.5)
+    # The head is not called while the net is made, and dropout is off: the first loss is known.
+    net, dataset = net_of(-1, batch_size=12)
+    net.initialize()
+    ((inputs, targets),) = net.get_iterator(dataset)
+    with arguments_of(net.module_.head) as seen:
+        net.infer(inputs)
+    contrast = contrastive_loss(seen[0], targets).item()
+    assert contrast > 0
+    assert with_contrasts == pytest.approx(without + 0.5 * contrast, rel=1e-5)
+    assert validated < with_contrasts
+    before, after = plain.module_.trained(), contrasting.module_.trained()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    # A head alone moves no vectors.
+    assert losses("all")[1] == losses("all", contrastive_weight=0.5)[1]
 
 
 def test_a_loss_that_is_no_number_ends_the_training(net_of):
