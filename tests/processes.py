@@ -15,8 +15,6 @@ from pathlib import Path
 
 import pytest
 
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
-
 _NUMBER = struct.Struct("<q")
 _NEW_USERS, _NEW_MOUNTS = 0x10000000, 0x00020000
 _PRIVATE, _RECURSIVE, _REMOUNT, _READ_ONLY = 1 << 18, 1 << 14, 1 << 5, 1

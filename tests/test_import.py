@@ -1,8 +1,6 @@
 """What a fresh process does: import little, say nothing, survive a fork."""
 
-import os
-
-import pytest
+from tests import needs
 
 
 def test_import_is_light(run_python):
@@ -14,7 +12,7 @@ assert {"BertFeaturizer", "cache", "datasets"} <= set(dir(sklearn_bert))
 """)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
+@needs.fork
 def test_quiet_and_safe_to_fork(run_python, saved_model):
     script = """
 import os, signal, sys

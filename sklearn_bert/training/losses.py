@@ -22,7 +22,7 @@ __all__ = [
 
 # The target of a missing label.
 MISSING_TARGET = -100
-# What similarities are divided by; docs/decisions/0007-defaults.md has others.
+# What similarities are divided by; docs/decisions/0007-defaults.md has what others gave.
 _TEMPERATURE = 0.05
 
 

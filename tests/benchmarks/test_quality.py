@@ -1,7 +1,6 @@
 """The benchmark of quality: goes on where it was stopped, and claims what the numbers say."""
 
 import json
-import os
 
 import pytest
 
@@ -10,14 +9,10 @@ from benchmarks.quality_methods import epochs_for
 from benchmarks.quality_tables import fill, run_name
 from benchmarks.quality_tasks import load
 from benchmarks.report import Report
-
-needs_corpora = pytest.mark.skipif(
-    not os.environ.get("SKLEARN_BERT_DATA"),
-    reason="SKLEARN_BERT_DATA does not name a folder with the corpora",
-)
+from tests import needs
 
 
-@needs_corpora
+@needs.corpora
 def test_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
     file = tmp_path / "quality.json"
     command = ["benchmarks", "quality", "--quick", "--methods", "tfidf", "--json", str(file)]
@@ -41,7 +36,7 @@ def test_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
     assert [command.split("--seeds ")[1] for command in commands] == ["0", "0 1"]
 
 
-@needs_corpora
+@needs.corpora
 def test_several_fits_at_a_time_find_what_one_at_a_time_does(tmp_path, monkeypatch):
     def run(workers):
         file = tmp_path / f"{workers}.json"
@@ -64,7 +59,7 @@ def test_leaves_results_of_another_kind_alone(tmp_path, monkeypatch):
     assert file.read_text() == written
 
 
-@needs_corpora
+@needs.corpora
 @pytest.mark.parametrize("part", ["sst2", "emotion", "mrpc", "imdb_sample", "chn_hotel"])
 def test_rows_are_drawn_and_test_rows_are_not(part):
     one, other, whole = load(part, 100, 50, 0), load(part, 100, 50, 1), load(part, None, None, 0)

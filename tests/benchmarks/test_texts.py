@@ -1,15 +1,11 @@
 """Texts to measure with: distinct, as many as asked for, of the length asked for."""
 
-import os
-
 import pytest
 
 from benchmarks.texts import corpus_texts, texts_of_length
+from tests import needs
 
-pytestmark = pytest.mark.skipif(
-    not os.environ.get("SKLEARN_BERT_DATA"),
-    reason="SKLEARN_BERT_DATA does not name a folder with the corpora",
-)
+pytestmark = needs.corpora
 
 
 def test_a_corpus_has_no_repeats():

@@ -1,6 +1,5 @@
 """The corpora themselves, read from the folder that SKLEARN_BERT_DATA names."""
 
-import os
 from collections import Counter
 
 import numpy as np
@@ -14,11 +13,7 @@ from sklearn_bert.datasets import (
     fetch_online_shopping,
     fetch_sst2,
 )
-
-needs_corpora = pytest.mark.skipif(
-    not os.environ.get("SKLEARN_BERT_DATA"),
-    reason="SKLEARN_BERT_DATA does not name a folder with the corpora",
-)
+from tests import needs
 
 FETCHERS = [
     fetch_chn_hotel,
@@ -30,7 +25,7 @@ FETCHERS = [
 ]
 
 
-@needs_corpora
+@needs.corpora
 @pytest.mark.parametrize(
     ("fetch", "arguments", "counts"),
     [
@@ -60,7 +55,7 @@ def test_rows_and_labels(fetch, arguments, counts):
     assert corpus.DESCR.strip()
 
 
-@needs_corpora
+@needs.corpora
 @pytest.mark.parametrize("fetch", [fetch for fetch in FETCHERS if fetch is not fetch_mrpc])
 def test_single_texts_as_frame(fetch):
     pandas = pytest.importorskip("pandas")
@@ -75,7 +70,7 @@ def test_single_texts_as_frame(fetch):
     np.testing.assert_array_equal(y, plain.target)
 
 
-@needs_corpora
+@needs.corpora
 def test_pairs():
     pandas = pytest.importorskip("pandas")
     plain, framed = fetch_mrpc(), fetch_mrpc(as_frame=True)
@@ -87,7 +82,7 @@ def test_pairs():
     assert framed.target.tolist() == plain.target.tolist()
 
 
-@needs_corpora
+@needs.corpora
 @pytest.mark.parametrize("fetch", [fetch_sst2, fetch_mrpc])
 def test_all_is_the_parts_in_order(fetch):
     parts = ("train", "dev", "test") if fetch is fetch_sst2 else ("train", "test")
@@ -95,25 +90,25 @@ def test_all_is_the_parts_in_order(fetch):
     assert fetch(subset="all").data == texts
 
 
-@needs_corpora
+@needs.corpora
 def test_quotation_marks_are_kept_where_the_format_has_no_quoting():
     train = fetch_mrpc().data
     assert any('"' in sentence for pair in train for sentence in pair)
     assert all("\t" not in sentence and "\n" not in sentence for pair in train for sentence in pair)
 
 
-@needs_corpora
+@needs.corpora
 @pytest.mark.parametrize("fetch", [fetch_chn_hotel, fetch_online_shopping])
 def test_the_empty_review_is_a_text(fetch):
     assert fetch().data.count("") == 1
 
 
-@needs_corpora
+@needs.corpora
 def test_repeated_header_is_left_out():
     assert "text" not in fetch_imdb_sample().data
 
 
-@needs_corpora
+@needs.corpora
 def test_categories():
     everything = fetch_online_shopping()
     assert len(set(everything.category.tolist())) == 10

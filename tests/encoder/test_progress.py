@@ -3,10 +3,11 @@
 import signal
 
 from sklearn_bert.encoder.progress import ProgressBar
-from tests.processes import Child, needs_fork
+from tests import needs
+from tests.processes import Child
 
 
-@needs_fork
+@needs.fork
 def test_a_child_that_is_killed_while_it_holds_the_lock_stops_nobody():
     def hold(say):
         ProgressBar.get_lock().acquire()

@@ -11,8 +11,9 @@ import pytest
 from sklearn_bert import BertFeaturizer, cache
 from sklearn_bert.errors import CacheWarning
 from sklearn_bert.store import DiskStore
+from tests import needs
 from tests.models import TEXTS
-from tests.processes import Child, needs_fork
+from tests.processes import Child
 
 MB = 2**20
 KEYS = [f"key {number}".encode() for number in range(1200)]
@@ -164,7 +165,7 @@ def test_threads(store):
     assert store.get_many(KEYS[:1000]) == VALUES[:1000]
 
 
-@needs_fork
+@needs.fork
 def test_forked_processes_write_at_once(store):
     store.put_many(KEYS[:10], VALUES[:10])
 
@@ -198,7 +199,6 @@ import sys, numpy as np
 from sklearn_bert import BertFeaturizer, cache
 from sklearn_bert.encoder import work
 from tests.models import TEXTS
-from tests.processes import Child, needs_fork
 model, folder, expected = sys.argv[1:]
 vectors = BertFeaturizer(model, precision="float32", cache=folder).transform(TEXTS)
 np.testing.assert_array_equal(vectors, np.load(expected))

@@ -15,8 +15,9 @@ from skorch.callbacks import Callback
 from sklearn_bert import BertFeaturizer, BertFineTuneClassifier, cache
 from sklearn_bert.errors import CacheWarning
 from sklearn_bert.store import DiskStore, open_store
+from tests import needs
 from tests.models import TEXTS
-from tests.processes import Child, in_child, make_read_only, mount_memory, needs_fork
+from tests.processes import Child, in_child, make_read_only, mount_memory
 
 MB = 2**20
 KEYS = [b"key %03d" % number for number in range(60)]
@@ -98,7 +99,7 @@ def fill_up(folder):
             pass
 
 
-@needs_fork
+@needs.fork
 class TestFull:
     def test_a_disk(self, tmp_path):
         def fill():
@@ -154,7 +155,7 @@ class TestFull:
         in_child(fill)
 
 
-@needs_fork
+@needs.fork
 class TestReadOnly:
     @pytest.mark.parametrize("is_filled", [False, True])
     def test_a_disk(self, is_filled, work, tmp_path):
@@ -316,7 +317,7 @@ class TestFlippedBytes:
         )
         assert n_said >= 40
 
-    @needs_fork
+    @needs.fork
     @pytest.mark.parametrize("suffix", ["-wal", "-shm"])
     def test_of_what_a_killed_writer_left(self, suffix, tmp_path):
         def write(say):

@@ -25,8 +25,9 @@ from sklearn_bert.encoder import work
 from sklearn_bert.encoder.checkpoint import load_checkpoint
 from sklearn_bert.errors import CacheWarning
 from sklearn_bert.store import DiskStore, MemoryStore, disk
+from tests import needs
 from tests.models import TEXTS
-from tests.processes import Child, needs_fork
+from tests.processes import Child
 
 MB = 2**20
 BATCHES = 10**6
@@ -88,7 +89,7 @@ def kill_one(children, victim):
     return {writer: said for writer, (_, said) in confirmed.items()}
 
 
-@needs_fork
+@needs.fork
 @pytest.mark.parametrize(
     ("n_writers", "n_kills"), [(1, 50), (3, 8), pytest.param(3, 50, marks=pytest.mark.slow)]
 )
@@ -131,7 +132,7 @@ def evict(folder, writer, say):
         say(batch)
 
 
-@needs_fork
+@needs.fork
 def test_killed_while_values_are_evicted_and_cleared(tmp_path):
     moments = random.Random(0)
     for kill in range(25):
@@ -151,7 +152,7 @@ def test_killed_while_values_are_evicted_and_cleared(tmp_path):
         store.close()
 
 
-@needs_fork
+@needs.fork
 @pytest.mark.parametrize("attempt", range(3))
 def test_eight_processes_make_the_file_and_write_at_once(attempt, tmp_path):
     folder, n_batches = tmp_path / "new", 15
@@ -167,7 +168,7 @@ def test_eight_processes_make_the_file_and_write_at_once(attempt, tmp_path):
     store.close()
 
 
-@needs_fork
+@needs.fork
 def test_eight_processes_evict_at_once(tmp_path):
     def use(say, writer):
         store = DiskStore(tmp_path, MB // 2)
@@ -185,7 +186,7 @@ def test_eight_processes_evict_at_once(tmp_path):
     store.close()
 
 
-@needs_fork
+@needs.fork
 def test_a_suspended_writer_is_waited_for_once(tmp_path, monkeypatch):
     monkeypatch.setattr(disk, "_BUSY_SECONDS", 1)
     monkeypatch.setattr(disk, "_BUSY_AGAIN_SECONDS", 0)
@@ -216,7 +217,7 @@ def test_a_suspended_writer_is_waited_for_once(tmp_path, monkeypatch):
     store.close()
 
 
-@needs_fork
+@needs.fork
 @pytest.mark.parametrize("kind", ["memory", "disk"])
 def test_a_fork_while_threads_are_at_work(kind, tmp_path):
     store = MemoryStore(MB) if kind == "memory" else DiskStore(tmp_path, 100 * MB)
@@ -298,7 +299,7 @@ class TestWithTheFeaturizer:
             bert.transform(MANY_TEXTS[start : start + 20])
             say(start)
 
-    @needs_fork
+    @needs.fork
     def test_killed_while_encoding(self, bert, expected):
         moments = random.Random(0)
         done = 0
@@ -314,7 +315,7 @@ class TestWithTheFeaturizer:
             assert (work.counted() - before).texts <= (1 if done == 0 else 0)
         assert done > 0
 
-    @needs_fork
+    @needs.fork
     def test_eight_processes_encode_at_once(self, bert, expected):
         children = [Child(lambda say: self.transform(bert, say)) for _ in range(8)]
         assert {child.end()[0] for child in children} == {0}
@@ -322,7 +323,7 @@ class TestWithTheFeaturizer:
         np.testing.assert_allclose(bert.transform(MANY_TEXTS), expected, atol=1e-5)
         assert work.counted() == before
 
-    @needs_fork
+    @needs.fork
     def test_a_fork_while_a_thread_encodes(self, bert):
         bert.fit(MANY_TEXTS)
         checkpoint = load_checkpoint(bert.model, None, torch.device("cpu"), "float32")
