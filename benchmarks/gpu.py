@@ -317,7 +317,7 @@ def _add_limit(report: Report) -> None:
     )
     report.note(
         "Random weights: times are those of any weights of the size, accuracies would say "
-        "nothing. Each tool in a process of its own, warmed up before each run, with "
+        "nothing. Each tool in a process of its own, warmed up before each run, with up to "
         f"{_WARM_UP_TEXTS:,} texts of the corpus where it encodes. Shares count the operations of "
         "matrix products without padding. Ratio: of median texts/s, to sentence-transformers in "
         "bfloat16. Least cosine: to its vectors in float32. Warm store: the same texts once more. "

@@ -83,20 +83,18 @@ def _add_checks(report: Report, part: str, size: str, found: dict[str, list[Resu
         }
         if by_method:
             best = max(by_method, key=lambda name: statistics.mean(by_method[name]))
-            how = f"at its best, {METHODS[best].title.removeprefix('ours, ')},"
-            _add_check(report, part, size, how, rival, by_method[best])
+            _add_check(report, part, size, f"{METHODS[best].title} (best)", rival, by_method[best])
         if "depth" in found and (searched := _margins(found["depth"], found[rival])):
-            how = "at the depth that cross-validation chose"
-            _add_check(report, part, size, how, rival, searched)
+            _add_check(report, part, size, METHODS["depth"].title, rival, searched)
 
 
 def _add_check(
-    report: Report, part: str, size: str, how: str, rival: str, margins: list[float]
+    report: Report, part: str, size: str, who: str, rival: str, margins: list[float]
 ) -> None:
     rows = "all rows" if size == "all" else f"{size} rows"
     margin = statistics.mean(margins)
     report.check(
-        f"{TASKS[part].title}, {rows}: ours {how} loses at most half a point to "
+        f"{TASKS[part].title}, {rows}: {who} loses at most half a point to "
         f"{METHODS[rival].title}: {100 * margin:+.2f} points over {len(margins)} seed(s)",
         # Half a point exactly is as far as it may go.
         round(margin, 6) >= -_MARGIN,

@@ -85,9 +85,9 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         Share of each target that goes to all classes alike.
     contrastive_weight : float, default=0.0
         What a second loss counts, which draws the vectors of texts of one class together and apart
-        from others, within each batch (supervised contrastive learning). 1 helps with few labelled
-        texts; with one label a text only, and where layers train. It is in ``train_loss``, not in
-        ``valid_loss``.
+        from others (supervised contrastive learning), where layers train and texts have one label.
+        Try 1 with few labelled texts. Contrasts are within a batch, so `gradient_accumulation`
+        adds none. They are in ``train_loss``, not in ``valid_loss``.
     early_stopping : bool, default=False
         Whether to stop when the validation score gets no better, and go back to the best weights.
         Without ``X_val`` a share of the data is held out.
@@ -171,6 +171,7 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
     """
 
     _saved_attributes = ("labels_",)
+    _for_layers = BertFineTuneBase._for_layers | {"contrastive_weight": 0}
 
     def __init__(
         self,
@@ -373,8 +374,7 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         labels = learn_labels(y)
         if self.warm_start and hasattr(self, "net_"):
             labels = self.labels_
-        # Refused before anything is computed.
-        labels.contrast(self.contrastive_weight)
+        labels.check_contrast(self.contrastive_weight)
         targets = labels.encode("y", y)
         fitted = {"labels_": labels, "classes_": labels.classes}
         return Targets(targets, labels.n_outputs, fitted, labels.strata(targets))
@@ -403,8 +403,8 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
 
     def _net(self, module: FineTuneModule, targets: Targets, **settings: Any) -> FineTuning:
         labels: Labels = targets.fitted["labels_"]
-        contrast = labels.contrast(self.contrastive_weight)
-        return labels.net(module, float(self.label_smoothing), **contrast, **settings)
+        settings["contrastive_weight"] = float(self.contrastive_weight)
+        return labels.net(module, float(self.label_smoothing), **settings)
 
     def __sklearn_tags__(self) -> Any:
         """Add that there may be several labels."""

@@ -12,7 +12,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -63,6 +63,8 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
 
     # What a task saves of its targets.
     _saved_attributes: tuple[str, ...] = ()
+    # Parameters that do nothing where no layer trains, and what they are when they do nothing.
+    _for_layers: ClassVar[dict[str, float]] = {"layer_lr_decay": 1}
 
     def __init__(
         self,
@@ -210,13 +212,15 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
             places,
             checkpoint.lower.shares_layers,
         )
-        if not freezing.trainable and self.layer_lr_decay != 1:
-            warnings.warn(
-                f"layer_lr_decay={self.layer_lr_decay!r} does nothing with freeze={self.freeze!r}: "
-                f"no layer of the encoder is trained.",
-                UserWarning,
-                stacklevel=4,
-            )
+        for name, nothing in self._for_layers.items():
+            value = getattr(self, name)
+            if not freezing.trainable and value != nothing:
+                warnings.warn(
+                    f"{name}={value!r} does nothing with freeze={self.freeze!r}: no layer of the "
+                    f"encoder is trained.",
+                    UserWarning,
+                    stacklevel=4,
+                )
         return freezing
 
     def _check_poolings(self, poolings: list[str], checkpoint: Checkpoint) -> None:

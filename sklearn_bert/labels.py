@@ -81,12 +81,11 @@ class Labels(ABC):
             raise parameter_error("class_weight", class_weight, "None", remedy)
         return None
 
-    def contrast(self, contrastive_weight: float) -> dict[str, float]:
-        """Return what a net takes to contrast texts, if there are contrasts."""
+    def check_contrast(self, contrastive_weight: float) -> None:
+        """Refuse contrasts where a text has no class."""
         if contrastive_weight:
             remedy = "With several labels for a text there are no classes to hold apart."
             raise parameter_error("contrastive_weight", contrastive_weight, "0", remedy)
-        return {}
 
 
 @dataclass(frozen=True)
@@ -159,9 +158,8 @@ class OneLabel(Labels):
             f"The classes of y are {known}.",
         )
 
-    def contrast(self, contrastive_weight: float) -> dict[str, float]:
-        """Return the weight."""
-        return {"contrastive_weight": float(contrastive_weight)}
+    def check_contrast(self, contrastive_weight: float) -> None:
+        """Accept them."""
 
 
 @dataclass(frozen=True)

@@ -495,9 +495,10 @@ def test_bad_targets_and_validation_data_are_named(make):
         make(early_stopping=True).fit(X[:2], ["up", "down"])
 
 
-def test_layer_lr_decay_with_all_frozen_warns(make):
-    with pytest.warns(UserWarning, match="layer_lr_decay=0.5 does nothing"):
-        make(freeze="all", layer_lr_decay=0.5).fit(X, Y)
+@pytest.mark.parametrize(("name", "value"), [("layer_lr_decay", 0.5), ("contrastive_weight", 1)])
+def test_what_does_nothing_with_all_frozen_warns(name, value, make):
+    with pytest.warns(UserWarning, match=f"{name}={value} does nothing with freeze='all'"):
+        make(freeze="all", **{name: value}).fit(X, Y)
 
 
 def test_albert_is_frozen_all_or_nothing(make, saved_model):

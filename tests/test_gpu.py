@@ -86,8 +86,10 @@ def test_rough_vectors_point_where_exact_ones_do(precision, model):
     assert (rough * exact).sum(axis=1).min() > 0.999
 
 
-def test_many_small_batches_arrive_in_their_places(model):
-    """Each is handed over while the next one is computed."""
+@pytest.mark.parametrize("owed", [1, execution._OWED_BYTES])
+def test_many_small_batches_arrive_in_their_places(owed, model, monkeypatch):
+    """Each is handed over while the next one is computed, or all of them in the end."""
+    monkeypatch.setattr(execution, "_OWED_BYTES", owed)
     whole, small = (
         BertFeaturizer(model, device="cuda", precision="float32", batch_tokens=tokens)
         for tokens in (4096, 16)
@@ -141,8 +143,9 @@ def test_fits_are_the_same_with_and_without_a_store_and_again(freeze, model):
         np.testing.assert_allclose(probabilities, found[0], atol=1e-3)
 
 
+@pytest.mark.parametrize("contrast", [0, 1])
 @pytest.mark.parametrize("checkpointing", [True, False])
-def test_fine_tuning_learns_in_bfloat16(checkpointing, model):
+def test_fine_tuning_learns_in_bfloat16(checkpointing, contrast, model):
     classifier = BertFineTuneClassifier(
         model,
         device="cuda",
@@ -153,6 +156,7 @@ def test_fine_tuning_learns_in_bfloat16(checkpointing, model):
         max_epochs=20,
         random_state=0,
         gradient_checkpointing=checkpointing,
+        contrastive_weight=contrast,
     ).fit(X, Y)
     assert classifier.score(X, Y) > 0.85
 

@@ -46,8 +46,6 @@ _BATCH_TOKENS = {"cpu": 2048, "cuda": 131_072}
 _BATCH_TOKENS_ELSEWHERE = 32_768
 # What lengths are a multiple of, so that kernels find rows of a mask where they can read them.
 _LENGTH_MULTIPLES = {"cuda": 8}
-# What is made ahead of its use, and by as many threads.
-_AHEAD = 1
 # Results that a GPU may owe. As long as it owes no more it is not waited for.
 _OWED_BYTES = 2**28
 # Just under the largest block that glibc's thresholds follow (mallopt(3)).
@@ -152,6 +150,7 @@ def to_device(inputs: dict[str, torch.Tensor], device: torch.device) -> dict[str
 def _pinned(tensor: torch.Tensor) -> torch.Tensor:
     """Copy a tensor to where a GPU fetches it by itself."""
     if tensor.is_floating_point():
+        # States; NumPy has no bfloat16.
         return tensor.pin_memory()
     pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
     # torch would take several threads for token ids, which then wait for cores that tokenize.
@@ -279,15 +278,15 @@ class ToHost:
 
 
 def ahead(make: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
-    """Yield what is made of each item, in their order; threads make the next ones meanwhile."""
-    pending: deque[Future[T]] = deque()
-    with ThreadPoolExecutor(_AHEAD) as pool:
+    """Yield what is made of each item; a thread makes the next while the caller works on one."""
+    pending: Future[T] | None = None
+    with ThreadPoolExecutor(max_workers=1) as pool:
         for item in items:
-            pending.append(pool.submit(make, item))
-            if len(pending) > _AHEAD:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
+            made, pending = pending, pool.submit(make, item)
+            if made is not None:
+                yield made.result()
+        if pending is not None:
+            yield pending.result()
 
 
 def _best_device() -> torch.device:

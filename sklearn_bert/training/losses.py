@@ -131,17 +131,16 @@ def contrastive_loss(
     classes : int Tensor of shape (batch,)
         Their classes.
     weights : Tensor of shape (batch,), optional
-        What each text counts.
+        What each text counts in the average. One of weight 0 is as if it were not there.
     """
+    if weights is None:
+        weights = vectors.new_ones(len(vectors))
     directions = nn.functional.normalize(vectors, dim=1)
-    itself = torch.eye(len(classes), dtype=torch.bool, device=vectors.device)
-    similar = (directions @ directions.T / _TEMPERATURE).masked_fill(
-        itself, torch.finfo(vectors.dtype).min
-    )
-    alike = (classes[:, None] == classes) & ~itself
+    others = (weights > 0) & ~torch.eye(len(classes), dtype=torch.bool, device=vectors.device)
+    alike = others & (classes[:, None] == classes)
     n_alike = alike.sum(dim=1)
-    chances = similar.log_softmax(dim=1).where(alike, 0.0)
-    losses = -chances.sum(dim=1) / n_alike.clamp_min(1)
-    if weights is not None:
-        losses = losses * weights
-    return losses.sum() / (n_alike > 0).sum().clamp_min(1)
+    similar = directions @ directions.T / _TEMPERATURE
+    chances = similar.masked_fill(~others, torch.finfo(similar.dtype).min).log_softmax(dim=1)
+    losses = -chances.where(alike, 0.0).sum(dim=1) / n_alike.clamp_min(1)
+    counts = weights * (n_alike > 0)
+    return (losses * counts).sum() / counts.sum().clamp_min(torch.finfo(counts.dtype).tiny)

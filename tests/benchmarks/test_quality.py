@@ -106,7 +106,7 @@ def test_claims_are_held_against_the_depth_that_was_chosen_without_the_test_rows
         trainer={0: 0.81, 1: 0.82},
         setfit={0: 0.81, 1: 0.83},
     )
-    checks = [check for check in report.checks if "that cross-validation chose" in check[0]]
+    checks = [check for check in report.checks if "depth by cross-validation" in check[0]]
     assert [holds for _, holds in checks] == [True, False]
     assert "-0.50 points over 2 seed(s)" in checks[0][0]
 
@@ -118,8 +118,16 @@ def test_claims_are_held_against_the_depth_that_is_best_on_average():
         setfit={0: 0.81, 1: 0.81},
     )
     assert [holds for _, holds in report.checks] == [True, False]
-    assert "at its best, freeze=-1," in report.checks[0][0]
+    assert "ours, freeze=-1 (best) loses" in report.checks[0][0]
     assert "+0.50 points over 2 seed(s)" in report.checks[0][0]
+
+
+def test_contrasts_may_be_the_best():
+    report = report_of(
+        **{"freeze=none": {0: 0.80}}, contrastive={0: 0.82}, trainer={0: 0.70}, setfit={0: 0.83}
+    )
+    claims = [(claim, holds) for claim, holds in report.checks if "contrastive_weight=1" in claim]
+    assert [holds for _, holds in claims] == [True, False]
 
 
 def test_says_where_fits_ran():

@@ -3,6 +3,7 @@
 import platform
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -110,19 +111,20 @@ def test_ahead_keeps_order_and_errors():
         next(found)
 
 
-def test_ahead_makes_only_a_few_things_ahead():
-    begun = []
+def test_one_thing_is_made_ahead_and_no_more():
+    made = [threading.Event() for _ in range(5)]
 
-    def items():
-        for number in range(100):
-            begun.append(number)
-            yield number
+    def make(number):
+        made[number].set()
+        return number
 
-    found = ahead(str, items())
-    for number in range(10):
-        assert next(found) == str(number)
-        assert len(begun) <= number + 3
-    found.close()
+    found = ahead(make, range(5))
+    for number in range(5):
+        assert next(found) == number
+        following = made[number + 1 :]
+        assert not following or following[0].wait(60)
+        assert not any(event.is_set() for event in following[1:])
+    assert list(found) == []
 
 
 def by_tokens(lengths, start, tokens):

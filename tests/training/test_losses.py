@@ -80,12 +80,24 @@ def test_contrasts_are_those_of_the_paper():
     vectors = torch.randn(7, 5, dtype=torch.float64)
     # One is alone in its class.
     classes = torch.tensor([0, 1, 0, 2, 1, 1, 0])
-    ones, weights = torch.ones(7), torch.tensor([2.0, 0.5, 1.0, 1.0, 0.0, 1.5, 1.0])
+    ones, weights = torch.ones(7), torch.tensor([2.0, 0.5, 1.0, 1.0, 0.2, 1.5, 1.0])
     expected = contrasts(vectors, classes, ones)
     torch.testing.assert_close(contrastive_loss(vectors, classes), expected)
     torch.testing.assert_close(contrastive_loss(3 * vectors, classes, ones), expected)
-    expected = contrasts(vectors, classes, weights)
+    # The average is one of the six that have another of their class.
+    expected = contrasts(vectors, classes, weights) * 6 / (weights.sum() - weights[3])
     torch.testing.assert_close(contrastive_loss(vectors, classes, weights), expected)
+
+
+def test_texts_that_weigh_nothing_are_as_if_they_were_not_there():
+    vectors = torch.randn(6, 4, requires_grad=True)
+    classes, weights = torch.tensor([0, 1, 0, 1, 0, 2]), torch.tensor([1.0, 2, 1, 1, 0, 0])
+    loss = contrastive_loss(vectors, classes, weights)
+    torch.testing.assert_close(loss, contrastive_loss(vectors[:4], classes[:4], weights[:4]))
+    loss.backward()
+    assert vectors.grad[:4].any(dim=1).all()
+    assert not vectors.grad[4:].any()
+    assert contrastive_loss(vectors, classes, torch.zeros(6)).item() == 0
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
