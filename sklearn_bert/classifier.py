@@ -86,8 +86,8 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
     contrastive_weight : float, default=0.0
         What a second loss counts, which draws the vectors of texts of one class together and apart
         from others (supervised contrastive learning), where layers train and texts have one label.
-        Try 1 with few labelled texts. Contrasts are within a batch, so `gradient_accumulation`
-        adds none. They are in ``train_loss``, not in ``valid_loss``.
+        Try 1 with few labelled texts; it is nothing for pairs. Contrasts are within a batch, so
+        `gradient_accumulation` adds none. They are in ``train_loss``, not in ``valid_loss``.
     early_stopping : bool, default=False
         Whether to stop when the validation score gets no better, and go back to the best weights.
         Without ``X_val`` a share of the data is held out.
