@@ -156,8 +156,8 @@ def _ours(
     split: Split, part: str, seed: int, epochs: int, device: str, freeze: str, contrast: float = 0.0
 ) -> _Found:
     """Fine-tune at one depth."""
-    classifier = _classifier(seed, device).set_params(**_at_depth(freeze, epochs))
-    classifier.set_params(contrastive_weight=contrast)
+    settings = {**_at_depth(freeze, epochs), "contrastive_weight": contrast}
+    classifier = _classifier(seed, device).set_params(**settings)
     run = timed(lambda: classifier.fit(split.X, split.y))
     return None, run.seconds, classifier.predict(split.X_test)
 
@@ -210,9 +210,8 @@ def _searched(estimator: Any, grid: Any, split: Split, n_folds: int, seed: int) 
     return search.best_params_, run.seconds, search.predict(split.X_test)
 
 
-METHODS = {
-    "tfidf": Method("TF-IDF + LogisticRegression", _tfidf),
-    "features": Method("features + LogisticRegression", _features),
+# What is fine-tuned as it is told to be, and not as a search finds.
+_TOLD = {
     **{
         f"freeze={freeze}": Method(f"ours, freeze={freeze}", partial(_ours, freeze=freeze))
         for freeze in DEPTHS
@@ -220,10 +219,14 @@ METHODS = {
     "contrastive": Method(
         "ours, freeze=none, contrastive_weight=1", partial(_ours, freeze="none", contrast=1.0)
     ),
+}
+OURS = list(_TOLD)
+METHODS = {
+    "tfidf": Method("TF-IDF + LogisticRegression", _tfidf),
+    "features": Method("features + LogisticRegression", _features),
+    **_TOLD,
     "depth": Method("ours, depth by cross-validation", _ours_searched),
     "trainer": Method(RECIPES["trainer"].title, partial(_rival, recipe="trainer")),
     "expert": Method(RECIPES["expert"].title, partial(_rival, recipe="expert")),
     "setfit": Method(RECIPES["setfit"].title, partial(_rival, recipe="setfit")),
 }
-# What is fine-tuned as it was told to be, and not as a search found.
-OURS = [*(f"freeze={freeze}" for freeze in DEPTHS), "contrastive"]
