@@ -85,6 +85,8 @@ def _missing(
     for size, seed, part, method in product(
         *(chosen[name] for name in ("sizes", "seeds", "part", "methods"))
     ):
+        if METHODS[method].of_pairs and not TASKS[part].pairs:
+            continue
         name = run_name(part, size, method)
         if not any(result["seed"] == seed for result in runs.get(name, ())):
             job = _job(part, size, method, seed, options.quick, options.device)

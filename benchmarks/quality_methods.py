@@ -50,10 +50,13 @@ class Method:
         From a split, a task's name, a seed, a number of epochs and a device to what
         cross-validation chose (None where nothing is searched), seconds, and predictions for the
         rows to score.
+    of_pairs : bool
+        Whether it is for text pairs alone.
     """
 
     title: str
     fit: _Fit
+    of_pairs: bool = False
 
 
 def measure(
@@ -140,7 +143,7 @@ def _features(split: Split, part: str, seed: int, epochs: int, device: str) -> _
 
     from sklearn_bert import BertFeaturizer
 
-    halves = {} if isinstance(split.X[0], str) else {"pairs": "separate", "normalize": True}
+    halves = {"pairs": "separate", "normalize": True} if TASKS[part].pairs else {}
     pipeline = Pipeline(
         [
             ("bert", BertFeaturizer(max_length=MAX_LENGTH, device=device, **halves)),
@@ -153,11 +156,10 @@ def _features(split: Split, part: str, seed: int, epochs: int, device: str) -> _
 
 
 def _ours(
-    split: Split, part: str, seed: int, epochs: int, device: str, freeze: str, contrast: float = 0.0
+    split: Split, part: str, seed: int, epochs: int, device: str, freeze: str, **more: Any
 ) -> _Found:
-    """Fine-tune at one depth."""
-    settings = {**_at_depth(freeze, epochs), "contrastive_weight": contrast}
-    classifier = _classifier(seed, device).set_params(**settings)
+    """Fine-tune at one depth, with more parameters than that."""
+    classifier = _classifier(seed, device).set_params(**_at_depth(freeze, epochs), **more)
     run = timed(lambda: classifier.fit(split.X, split.y))
     return None, run.seconds, classifier.predict(split.X_test)
 
@@ -217,7 +219,13 @@ _TOLD = {
         for freeze in DEPTHS
     },
     "contrastive": Method(
-        "ours, freeze=none, contrastive_weight=1", partial(_ours, freeze="none", contrast=1.0)
+        "ours, freeze=none, contrastive_weight=1",
+        partial(_ours, freeze="none", contrastive_weight=1.0),
+    ),
+    "separate": Method(
+        "ours, freeze=all, pairs=separate",
+        partial(_ours, freeze="all", pairs="separate"),
+        of_pairs=True,
     ),
 }
 OURS = list(_TOLD)

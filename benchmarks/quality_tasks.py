@@ -43,11 +43,14 @@ class Task:
         Returns the whole split.
     characters : bool
         Whether TF-IDF counts characters, since words are not set apart by spaces.
+    pairs : bool
+        Whether samples are text pairs.
     """
 
     title: str
     fetch: Callable[[], Split]
     characters: bool = False
+    pairs: bool = False
 
 
 def load(part: str, n_rows: int | None, n_test: int | None, seed: int) -> Split:
@@ -130,7 +133,7 @@ def _split(part: str, texts: Any, labels: np.ndarray) -> Split:
 TASKS = {
     "sst2": Task("SST-2", _sst2),
     "emotion": Task("emotion", _emotion),
-    "mrpc": Task("MRPC, pairs", _mrpc),
+    "mrpc": Task("MRPC, pairs", _mrpc, pairs=True),
     "imdb_sample": Task("imdb_sample", _imdb_sample),
     "chn_hotel": Task("chn_hotel, Chinese", _chn_hotel, characters=True),
 }

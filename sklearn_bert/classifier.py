@@ -42,6 +42,10 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         ``["layer.5.output"]``; ``*`` stands for anything.
     pooling : {"cls", "mean", "max", "last", "pooler"} or list of these, default="mean"
         How the states of a text's tokens become one vector; several are concatenated.
+    pairs : {"joint", "separate"}, default="joint"
+        How text pairs are read: as one text, whose tokens see each other, or each half by itself;
+        then the head is given ``[u, v, |u - v|, u * v]`` of the vectors of the halves (InferSent,
+        arXiv 1705.02364). Try "separate" with ``freeze="all"`` where labelled pairs are few.
     hidden_layer_sizes : tuple of int, default=()
         Hidden layers of the head; none is a linear head.
     activation : {"identity", "logistic", "tanh", "relu", "gelu"}, default="relu"
@@ -180,6 +184,7 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         freeze: str | int = "none",
         unfreeze: Sequence[str] | None = None,
         pooling: str | list[str] = "mean",
+        pairs: str = "joint",
         hidden_layer_sizes: Sequence[int] = (),
         activation: str = "relu",
         dropout: float = 0.1,
@@ -216,6 +221,7 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
             freeze=freeze,
             unfreeze=unfreeze,
             pooling=pooling,
+            pairs=pairs,
             hidden_layer_sizes=hidden_layer_sizes,
             activation=activation,
             dropout=dropout,

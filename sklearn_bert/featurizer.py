@@ -18,6 +18,7 @@ from sklearn_bert.encoder.execution import (
     resolve_precision,
 )
 from sklearn_bert.encoder.frozen import FrozenEncoder, Kind
+from sklearn_bert.encoder.pairs import PAIRS, SIDES, check_pairs, halves, sides
 from sklearn_bert.encoder.pooling import POOLINGS
 from sklearn_bert.encoder.sources import EMBEDDED_MODEL
 from sklearn_bert.encoder.tokenization import LONG_TEXT
@@ -34,9 +35,6 @@ from sklearn_bert.validation import (
 
 __all__ = ["BertFeaturizer"]
 
-_PAIRS = ("joint", "separate")
-# What separately encoded halves are joined of.
-_SIDES = ("first", "second", "difference", "product")
 # From (n_samples, n_poolings, n_layers, hidden_size) to (n_samples, n_poolings, width).
 _REDUCE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "mean": lambda vectors: vectors.mean(axis=2),
@@ -206,9 +204,8 @@ class BertFeaturizer(PretrainedMixin, TransformerMixin, BaseEstimator):
         self._check_pairs(texts)
         if self.pairs == "joint":
             return self._features(encoder, texts)
-        halves = [half for side in (0, 1) for half in (text[side] for text in texts)]
-        first, second = np.split(self._features(encoder, halves), 2)
-        return np.hstack([first, second, np.abs(first - second), first * second])
+        first, second = np.split(self._features(encoder, halves(texts)), 2)
+        return np.hstack(sides(first, second))
 
     def _features(self, encoder: FrozenEncoder, texts: Sequence[Text]) -> np.ndarray:
         """Return the features of texts, or of pairs read together."""
@@ -245,15 +242,15 @@ class BertFeaturizer(PretrainedMixin, TransformerMixin, BaseEstimator):
         parts = [f"{layer}_" for layer in layers] if concat else [""]
         width = range(checkpoint.hidden_size)
         names = [f"{pooling}_{part}{i}" for pooling in poolings for part in parts for i in width]
-        sides = [""] if self.pairs == "joint" else [f"{side}_" for side in _SIDES]
-        return np.array([side + name for side in sides for name in names], dtype=object)
+        prefixes = [""] if self.pairs == "joint" else [f"{side}_" for side in SIDES]
+        return np.array([prefix + name for prefix in prefixes for name in names], dtype=object)
 
     def _encoder(self) -> FrozenEncoder:
         """Check all parameters and return the engine that they describe."""
         check_choice("layer_reduction", self.layer_reduction, _REDUCE)
         check_choice("normalize", self.normalize, [True, False])
         check_choice("long_text", self.long_text, LONG_TEXT)
-        check_choice("pairs", self.pairs, _PAIRS)
+        check_choice("pairs", self.pairs, PAIRS)
         check_verbose(self.verbose)
         store = open_store(self.cache)
         device = resolve_device(self.device)
@@ -307,12 +304,9 @@ class BertFeaturizer(PretrainedMixin, TransformerMixin, BaseEstimator):
         self._set_fitted(self._encoder())
 
     def _check_pairs(self, texts: list[Text]) -> None:
-        single = isinstance(texts[0], str)
-        if self.pairs == "separate" and single:
-            raise parameter_error(
-                "pairs", self.pairs, "'joint' for single texts", "X has no pairs."
-            )
-        if self.long_text == "chunk" and self.pairs == "joint" and not single:
+        check_pairs(self.pairs, texts)
+        joint = self.pairs == "joint" and not isinstance(texts[0], str)
+        if self.long_text == "chunk" and joint:
             raise parameter_error(
                 "long_text",
                 self.long_text,

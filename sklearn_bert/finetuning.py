@@ -24,6 +24,7 @@ from sklearn_bert.arrays import check_sample_weight
 from sklearn_bert.encoder.checkpoint import Checkpoint
 from sklearn_bert.encoder.freezing import Freezing, resolve_freeze, unfreeze_gradually
 from sklearn_bert.encoder.frozen import FrozenEncoder
+from sklearn_bert.encoder.pairs import PAIRS, check_pairs
 from sklearn_bert.encoder.pooling import POOLINGS
 from sklearn_bert.encoder.randomness import own_randomness
 from sklearn_bert.encoder.sources import EMBEDDED_MODEL
@@ -42,10 +43,16 @@ from sklearn_bert.samples import Samples, Targets
 from sklearn_bert.training import net as nets
 from sklearn_bert.training.batches import LabelledTexts
 from sklearn_bert.training.callbacks import BestWeights, EpochHistory, GradualUnfreezing, Progress
-from sklearn_bert.training.inputs import Inputs, TokenInputs, make_inputs
-from sklearn_bert.training.module import FineTuneModule, build_head, head_settings, restore_head
+from sklearn_bert.training.inputs import Inputs, make_inputs
+from sklearn_bert.training.module import (
+    FineTuneModule,
+    build_head,
+    head_settings,
+    n_features,
+    restore_head,
+)
 from sklearn_bert.tuning_parameters import check_tuning_parameters, head_sizes, seed_from
-from sklearn_bert.validation import Text, check_texts, n_characters, one_or_list
+from sklearn_bert.validation import Text, check_choice, check_texts, n_characters, one_or_list
 
 __all__ = ["BertFineTuneBase"]
 
@@ -73,6 +80,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         freeze: str | int = "none",
         unfreeze: Sequence[str] | None = None,
         pooling: str | list[str] = "mean",
+        pairs: str = "joint",
         hidden_layer_sizes: Sequence[int] = (),
         activation: str = "relu",
         dropout: float = 0.1,
@@ -105,6 +113,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         self.freeze = freeze
         self.unfreeze = unfreeze
         self.pooling = pooling
+        self.pairs = pairs
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.dropout = dropout
@@ -145,6 +154,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         """Train, and set all fitted attributes; if it fails, those of an earlier fit stay."""
         check_tuning_parameters(self)
         texts = check_texts(X)
+        check_pairs(self.pairs, texts)
         targets = self._encode_targets(y, len(texts))
         weights = check_sample_weight("sample_weight", sample_weight, len(texts))
         samples = Samples(texts, targets.y, weights)
@@ -254,6 +264,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         if X_val is None:
             return None
         texts = check_texts(X_val, "X_val")
+        check_pairs(self.pairs, texts, "X_val")
         y = self._encode_validation_targets(y_val, len(texts), targets)
         weights = check_sample_weight("sample_weight_val", sample_weight_val, len(texts))
         return Samples(texts, y, weights)
@@ -286,15 +297,15 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
             module = copy.deepcopy(self.net_.module_)
             self._check_warm_start(module, stages[-1], poolings)
         else:
-            module = FineTuneModule(self._head(encoder, len(poolings), targets), poolings)
+            module = FineTuneModule(self._head(encoder, poolings, targets), poolings, self.pairs)
         depths = [stage.depth for stage in stages]
         module.attach(encoder.checkpoint, stages[-1], self.gradient_checkpointing, depths)
         return module
 
-    def _head(self, encoder: FrozenEncoder, n_poolings: int, targets: Targets) -> nn.Sequential:
+    def _head(self, encoder: FrozenEncoder, poolings: list[str], targets: Targets) -> nn.Sequential:
         try:
             return build_head(
-                n_poolings * encoder.checkpoint.hidden_size,
+                n_features(encoder.checkpoint.hidden_size, poolings, self.pairs),
                 head_sizes(self.hidden_layer_sizes),
                 targets.n_outputs,
                 self.activation,
@@ -310,11 +321,12 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         self, module: FineTuneModule, freezing: Freezing, poolings: list[str]
     ) -> None:
         lost = set(module.trained()) - freezing.trainable
-        if lost or self.reference_.model != self.model or list(module.poolings) != poolings:
+        fitted = self.reference_.model, list(module.poolings), module.pairs
+        if lost or fitted != (self.model, poolings, self.pairs):
             raise ValueError(
-                "warm_start=True can't go on from what was fitted: model and pooling have to be "
-                "the same, and what was trained may not be frozen. Pass warm_start=False to start "
-                "anew."
+                "warm_start=True can't go on from what was fitted: model, pooling and pairs have "
+                "to be the same, and what was trained may not be frozen. Pass warm_start=False to "
+                "start anew."
             )
 
     def _train(
@@ -329,12 +341,14 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         fitted: dict[str, Any],
     ) -> None:
         texts = samples.texts + ([] if validation is None else validation.texts)
-        inputs_at = partial(_inputs_at, encoder, texts, module.poolings)
-        train, held_out = _datasets(inputs_at(stages[0].depth), samples, validation)
-        if isinstance(train.inputs, TokenInputs):
-            module.narrow(train.inputs.ids())
-        if train.inputs.n_cut:
-            warn_cut(train.inputs.n_cut, len(texts), encoder.max_length)
+        inputs_at = partial(_inputs_at, encoder, texts, module)
+        inputs = inputs_at(stages[0].depth)
+        train, held_out = _datasets(inputs, samples, validation)
+        ids = inputs.ids()
+        if ids is not None:
+            module.narrow(ids)
+        if inputs.n_cut:
+            warn_cut(inputs.n_cut, inputs.n_texts, encoder.max_length)
         history = EpochHistory(held_out)
         best = BestWeights(history, self.n_iter_no_change if self.early_stopping else None)
         unfreezing = GradualUnfreezing(stages, inputs_at)
@@ -376,6 +390,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         fitted |= {
             "trainable": sorted(self.freezing_.trainable),
             "poolings": list(module.poolings),
+            "pairs": module.pairs,
             "head": head_settings(module.head),
         }
         head = {name: weights.cpu() for name, weights in module.head.state_dict().items()}
@@ -383,12 +398,15 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
 
     def _from_saved(self, saved: Saved) -> None:
         fitted, poolings = saved.fitted, saved.fitted["poolings"]
+        # Folders of the first release have none.
+        pairs = fitted.get("pairs", "joint")
+        check_choice("pairs", pairs, PAIRS)
         check_tuning_parameters(self)
         reference = self._reference(fitted["max_length_"]).known()
         encoder = reference.encoder()
         checkpoint = encoder.checkpoint
         self._check_poolings(poolings, checkpoint)
-        width = len(poolings) * checkpoint.hidden_size
+        width = n_features(checkpoint.hidden_size, poolings, pairs)
         head = restore_head(fitted["head"] | {"n_features": width}, saved.head)
         targets = self._saved_targets(fitted, head_settings(head)["n_outputs"])
         freezing = Freezing.of(
@@ -397,7 +415,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
             checkpoint.n_layers,
             checkpoint.lower.shares_layers,
         )
-        module = FineTuneModule(head, poolings)
+        module = FineTuneModule(head, poolings, pairs)
         module.attach(encoder.checkpoint, freezing)
         settings = net_settings(self, checkpoint, [], fitted["lr_"], self.head_lr, seed=0)
         net = ready_to_predict(self._net(module, targets, **settings))
@@ -410,21 +428,22 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         """Return the head's outputs for each text, of shape (n_samples, n_outputs)."""
         check_is_fitted(self, "net_")
         texts = check_texts(X)
-        encoder = self.reference_.encoder(int(self.verbose))
         module = self.net_.module_
+        check_pairs(module.pairs, texts)
+        encoder = self.reference_.encoder(int(self.verbose))
         trains = bool(self.freezing_.trainable)
         if trains and module.encoder is None:
             module.attach(encoder.checkpoint, self.freezing_)
-        outputs, n_cut = [], 0
+        outputs, n_cut, n_texts = [], 0, 0
         for start in range(0, len(texts), _PREDICTED_TOGETHER):
             part = texts[start : start + _PREDICTED_TOGETHER]
-            inputs = _inputs_at(encoder, part, module.poolings, self.depth_)
-            n_cut += inputs.n_cut
+            inputs = _inputs_at(encoder, part, module, self.depth_)
+            n_cut, n_texts = n_cut + inputs.n_cut, n_texts + inputs.n_texts
             dataset = LabelledTexts(inputs, np.arange(len(part)))
             fit = encoder.batch_tokens // _SMALLER_BATCHES // int(inputs.lengths.max())
             outputs.append(self.net_.outputs(dataset, max(self.net_.batch_size, fit)))
         if n_cut:
-            warn_cut(n_cut, len(texts), encoder.max_length)
+            warn_cut(n_cut, n_texts, encoder.max_length)
         return np.concatenate(outputs)
 
     def __sklearn_tags__(self) -> Any:
@@ -438,9 +457,10 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
 
 
 def _inputs_at(
-    encoder: FrozenEncoder, texts: Sequence[Text], poolings: Sequence[str], depth: int
+    encoder: FrozenEncoder, texts: Sequence[Text], module: FineTuneModule, depth: int
 ) -> Inputs:
-    return make_inputs(encoder, texts, poolings, depth, depth < encoder.checkpoint.n_layers)
+    trains = depth < encoder.checkpoint.n_layers
+    return make_inputs(encoder, texts, module.poolings, depth, trains, module.pairs)
 
 
 def _datasets(

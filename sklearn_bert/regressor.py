@@ -28,7 +28,7 @@ class BertFineTuneRegressor(RegressorMixin, BertFineTuneBase):
 
     Parameters
     ----------
-    model, freeze, unfreeze, pooling, hidden_layer_sizes, activation, dropout, max_epochs, \
+    model, freeze, unfreeze, pooling, pairs, hidden_layer_sizes, activation, dropout, max_epochs, \
 batch_size, lr, head_lr, layer_lr_decay, weight_decay, lr_schedule, warmup, gradual_unfreezing, \
 max_grad_norm, gradient_accumulation, gradient_checkpointing, early_stopping, \
 validation_fraction, n_iter_no_change, max_length, device, precision, cache, callbacks, \

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
+from sklearn_bert.encoder.pairs import PAIRS
 from sklearn_bert.encoder.pooling import POOLINGS
 from sklearn_bert.errors import parameter_error
 from sklearn_bert.training.callbacks import check_callbacks
@@ -31,6 +32,7 @@ from sklearn_bert.validation import (
 __all__ = ["check_tuning_parameters", "head_sizes", "seed_from"]
 
 _CHOICES: dict[str, Iterable[Any]] = {
+    "pairs": PAIRS,
     "activation": ACTIVATIONS,
     "lr_schedule": SCHEDULES,
     "gradual_unfreezing": (True, False),

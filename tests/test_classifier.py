@@ -137,6 +137,36 @@ def test_a_search_over_depths_passes_each_text_through_each_frozen_layer_once(or
     assert passes_of_layers(model, lambda: search.fit(X, Y)) == [0] * N_LAYERS
 
 
+@pytest.mark.parametrize("freeze", FREEZES)
+def test_halves_of_separate_pairs_are_texts_of_their_own(freeze, make, model):
+    pairs = [(text, other) for text in X[:10] for other in X[:4]]
+    same = [("good" in text) == ("good" in other) for text, other in pairs]
+    classifier = make(freeze=freeze, pairs="separate", max_epochs=30, lr=1e-3, head_lr=1e-2)
+    passed = passes_of_layers(model, lambda: classifier.fit(pairs, same))
+    assert max(passed) == (10 if classifier.depth_ else 0)
+    assert accuracy_score(same, classifier.predict(pairs)) > np.mean(same)
+    turned = classifier.predict_proba(pairs[::-1])
+    np.testing.assert_allclose(turned[::-1], classifier.predict_proba(pairs), atol=1e-4)
+
+
+def test_separate_pairs_need_pairs_and_stay_what_they_were(make):
+    pairs = list(zip(X, reversed(X), strict=True))
+    with pytest.raises(ValueError, match=r"pairs='separate' can't be used.*X has no pairs"):
+        make(pairs="separate").fit(X, Y)
+    with pytest.raises(ValueError, match="X_val has no pairs"):
+        make(pairs="separate").fit(pairs, Y, X_val=X, y_val=Y)
+    with pytest.raises(ValueError, match="pairs='both' can't be used"):
+        make(pairs="both").fit(pairs, Y)
+    classifier = make(pairs="separate", freeze=-1, warm_start=True).fit(pairs, Y)
+    expected = classifier.predict_proba(pairs)
+    classifier.set_params(pairs="joint")
+    np.testing.assert_array_equal(classifier.predict_proba(pairs), expected)
+    with pytest.raises(ValueError, match="X has no pairs"):
+        classifier.predict(X)
+    with pytest.raises(ValueError, match="pooling and pairs have to be the same"):
+        classifier.fit(pairs, Y)
+
+
 def test_higher_depths_resume_from_kept_states_of_lower_ones(make, model):
     def fit(freeze):
         return passes_of_layers(model, lambda: make(freeze=freeze, max_epochs=1).fit(X, Y))
@@ -442,6 +472,11 @@ def test_long_texts_warn_with_the_count(make):
         classifier = make(freeze=-1).fit(long, ["up", *Y])
     with pytest.warns(LongTextWarning, match="1 of 41 texts"):
         classifier.predict(long)
+    halves = [("good film " * 60, text) for text in X]
+    with pytest.warns(LongTextWarning, match="40 of 80 texts"):
+        classifier = make(freeze=-1, pairs="separate").fit(halves, Y)
+    with pytest.warns(LongTextWarning, match="40 of 80 texts"):
+        classifier.predict(halves)
 
 
 def test_a_progress_bar_for_each_epoch(make, capsys):

@@ -36,6 +36,8 @@ CASES = {
     "top": (BertFineTuneClassifier, {"freeze": -1, "hidden_layer_sizes": (8, 4)}, Y),
     "whole": (BertFineTuneClassifier, {"pooling": ["cls", "pooler"]}, Y),
     "part": (BertFineTuneClassifier, {"freeze": "all", "unfreeze": ["layer.2.output"]}, Y),
+    "halves": (BertFineTuneClassifier, {"freeze": -1, "pairs": "separate"}, np.arange(5) % 2),
+    "halves, head": (BertFineTuneRegressor, {"freeze": "all", "pairs": "separate"}, np.arange(5)),
     "numbers": (BertFineTuneClassifier, {"freeze": -2, "activation": "gelu"}, np.arange(10) % 3),
     "booleans": (BertFineTuneClassifier, {"freeze": "all"}, np.arange(10) > 4),
     "labels": (BertFineTuneClassifier, {"freeze": "all"}, np.eye(10, 3, dtype=int)),
@@ -59,7 +61,7 @@ def fitted(saved_model):
 
     def fit(case, model=None, **params):
         make, of_case, y = CASES[case]
-        texts = PAIRS if case == "pairs" else TEXTS
+        texts = PAIRS if "pairs" in of_case else TEXTS
         tuning = {} if make is BertFeaturizer else TUNING
         settings = {**FLOAT32, **tuning, **of_case, **params}
         return make(model or saved_model(), **settings).fit(texts, y), texts

@@ -78,6 +78,7 @@ TUNING = ENCODER | {
     "freeze": Case("embeddings"),
     "unfreeze": Case(["layer.1.output"]),
     "pooling": Case(["max", "cls"]),
+    "pairs": Case("separate", X=PAIRS),
     "hidden_layer_sizes": Case((8, 4)),
     "activation": Case("tanh", hidden_layer_sizes=(8,)),
     "dropout": Case(0.5),

@@ -1,6 +1,7 @@
 """What a batch is made of, by depth: token ids, kept states, or pooled vectors.
 
-All texts of a fit are one object, of which training and validation data are rows.
+All texts of a fit are one object, of which training and validation data are rows. Where pairs are
+read each half by itself, a row is two texts.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import numpy as np
 import torch
 
 from sklearn_bert.encoder.frozen import FrozenEncoder, Kind
+from sklearn_bert.encoder.pairs import halves
 from sklearn_bert.encoder.tokenization import Windows
 from sklearn_bert.validation import Text
 
-__all__ = ["Inputs", "TokenInputs", "make_inputs"]
+__all__ = ["Inputs", "make_inputs"]
 
 
 class Inputs(ABC):
@@ -32,9 +34,18 @@ class Inputs(ABC):
     lengths: np.ndarray
     n_cut: int
 
+    @property
+    def n_texts(self) -> int:
+        """How many texts the model reads."""
+        return len(self.lengths)
+
     @abstractmethod
     def batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
         """Return what the module takes for some texts."""
+
+    def ids(self) -> torch.Tensor | None:
+        """Return the tokens that batches can have, without repeats; None where they have none."""
+        return None
 
 
 class TokenInputs(Inputs):
@@ -47,7 +58,7 @@ class TokenInputs(Inputs):
         self.n_cut = int(self._windows.cut.sum())
 
     def ids(self) -> torch.Tensor:
-        """Return the tokens that batches of these texts can have, without repeats."""
+        """Return the tokens that batches can have, without repeats."""
         found = [*self._windows.ids, np.array([self._tokenizer.pad_id])]
         return torch.from_numpy(np.unique(np.concatenate(found)))
 
@@ -91,12 +102,41 @@ class VectorInputs(Inputs):
         return {"vectors": self._vectors[torch.from_numpy(rows)]}
 
 
+class SeparateInputs(Inputs):
+    """Pairs whose halves are texts by themselves: those of a batch, first ones before second ones.
+
+    Parameters
+    ----------
+    of_halves : Inputs
+        The first halves of all pairs, then the second ones.
+    """
+
+    def __init__(self, of_halves: Inputs) -> None:
+        self._of_halves = of_halves
+        self.lengths = np.maximum(*np.split(of_halves.lengths, 2))
+        self.n_cut = of_halves.n_cut
+
+    @property
+    def n_texts(self) -> int:
+        """How many texts the model reads: two a pair."""
+        return self._of_halves.n_texts
+
+    def batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
+        """Return what the module takes for both halves of some pairs."""
+        return self._of_halves.batch(np.concatenate([rows, rows + len(self.lengths)]))
+
+    def ids(self) -> torch.Tensor | None:
+        """Return the tokens that batches can have, without repeats; None where they have none."""
+        return self._of_halves.ids()
+
+
 def make_inputs(
     encoder: FrozenEncoder,
     texts: Sequence[Text],
     poolings: Sequence[str],
     depth: int,
     encoder_trains: bool,
+    pairs: str = "joint",
 ) -> Inputs:
     """Return the texts as the module takes them.
 
@@ -112,7 +152,12 @@ def make_inputs(
         How many of the lowest layers are frozen.
     encoder_trains : bool
         Whether anything of the encoder trains.
+    pairs : {"joint", "separate"}, default="joint"
+        Whether pairs are read together, or each half by itself.
     """
+    if pairs == "separate":
+        of_halves = make_inputs(encoder, halves(texts), poolings, depth, encoder_trains)
+        return SeparateInputs(of_halves)
     if not encoder_trains:
         return VectorInputs(encoder, texts, poolings)
     if depth == 0:

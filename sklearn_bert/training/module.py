@@ -15,6 +15,7 @@ from sklearn_bert.encoder.depth import UpperPart, checkpoint_activations
 from sklearn_bert.encoder.dropout import CpuDropout
 from sklearn_bert.encoder.embedding import RowsInUse, is_plain
 from sklearn_bert.encoder.freezing import Freezing
+from sklearn_bert.encoder.pairs import SIDES, sides
 from sklearn_bert.encoder.pooling import Counted, pool
 from sklearn_bert.encoder.randomness import generator
 
@@ -26,6 +27,7 @@ __all__ = [
     "build_head",
     "count_trainable",
     "head_settings",
+    "n_features",
     "restore_head",
     "train_where_it_trains",
 ]
@@ -57,6 +59,9 @@ class FineTuneModule(nn.Module):
         From pooled vectors to outputs; see `build_head`.
     poolings : sequence of str
         How states become one vector; several are concatenated.
+    pairs : {"joint", "separate"}, default="joint"
+        With "separate", a batch has the first halves of pairs and then the second ones, and their
+        vectors are joined.
 
     Attributes
     ----------
@@ -66,10 +71,11 @@ class FineTuneModule(nn.Module):
         What trains of the encoder at any time, by its names in the whole model.
     """
 
-    def __init__(self, head: nn.Sequential, poolings: Sequence[str]) -> None:
+    def __init__(self, head: nn.Sequential, poolings: Sequence[str], pairs: str = "joint") -> None:
         super().__init__()
         self.head: nn.Sequential = head
         self.poolings = tuple(poolings)
+        self.pairs = pairs
         self.encoder: nn.Module | None
         self.register_module("encoder", None)
         self.encoder_parameters: dict[str, nn.Parameter] = {}
@@ -179,6 +185,8 @@ class FineTuneModule(nn.Module):
         """Return the head's outputs, of shape (batch, n_outputs)."""
         if vectors is None:
             vectors = self._pooled(attention_mask, inputs)
+        if self.pairs == "separate":
+            vectors = torch.cat(sides(*vectors.chunk(2)), dim=1)
         return self.head(vectors)
 
     def _pooled(
@@ -230,6 +238,11 @@ class FineTuneModule(nn.Module):
         super().__setstate__(state)
         self._trained = as_tensors(state["_trained"])
         self.head = restore_head(settings, as_tensors(weights)).train(self.training)
+
+
+def n_features(hidden_size: int, poolings: Sequence[str], pairs: str) -> int:
+    """Return the width of what a head is given."""
+    return hidden_size * len(poolings) * (len(SIDES) if pairs == "separate" else 1)
 
 
 def count_trainable(parameters: Iterable[nn.Parameter]) -> int:

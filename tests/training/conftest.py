@@ -14,7 +14,7 @@ from sklearn_bert.store import MemoryStore
 from sklearn_bert.training.batches import LabelledTexts
 from sklearn_bert.training.inputs import make_inputs
 from sklearn_bert.training.losses import CrossEntropy
-from sklearn_bert.training.module import FineTuneModule, build_head
+from sklearn_bert.training.module import FineTuneModule, build_head, n_features
 from sklearn_bert.training.net import ClassifierNet
 from sklearn_bert.training.optimizer import MakeOptimizer
 from tests.models import HIDDEN
@@ -63,6 +63,7 @@ def module_of(checkpoint_of) -> Callable[..., FineTuneModule]:
         family: str = "bert",
         precision: str = "float32",
         poolings: tuple[str, ...] = ("mean",),
+        pairs: str = "joint",
         sizes: tuple[int, ...] = (),
         dropout: float = 0.0,
         encoder_dropout: bool = False,
@@ -74,8 +75,9 @@ def module_of(checkpoint_of) -> Callable[..., FineTuneModule]:
         freezing = resolve_freeze(freeze, unfreeze, checkpoint.n_layers, places, shares)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            head = build_head(len(poolings) * HIDDEN, sizes, 2, "relu", dropout)
-        made = FineTuneModule(head, poolings)
+            width = n_features(HIDDEN, poolings, pairs)
+            head = build_head(width, sizes, 2, "relu", dropout)
+        made = FineTuneModule(head, poolings, pairs)
         made.attach(checkpoint, freezing, gradient_checkpointing)
         if made.encoder is not None and not encoder_dropout:
             for part in made.encoder.modules():

@@ -4,6 +4,7 @@ import torch
 
 from sklearn_bert.encoder import work
 from sklearn_bert.encoder.kept import Allowance
+from sklearn_bert.encoder.pairs import halves
 from sklearn_bert.training.inputs import StateInputs, TokenInputs, VectorInputs, make_inputs
 from tests.models import FAMILIES, HIDDEN, N_LAYERS, PAIRS, TEXTS
 
@@ -109,6 +110,22 @@ def test_vectors_are_the_pooled_states(family, encoder_of, reference):
     expected = [reference(family).vectors(texts, pooling) for pooling in poolings]
     np.testing.assert_allclose(found, np.concatenate(expected, axis=1), atol=1e-5)
     assert found.dtype == torch.float32
+
+
+@pytest.mark.parametrize("depth", [0, 2, N_LAYERS])
+def test_separate_pairs_are_two_texts_a_row(depth, encoder_of):
+    encoder, trains = encoder_of(max_length=8), depth < N_LAYERS
+    pairs = make_inputs(encoder, PAIRS, ["mean"], depth, trains, "separate")
+    single = make_inputs(encoder, halves(PAIRS), ["mean"], depth, trains)
+    n = len(PAIRS)
+    rows = np.array([3, 0, 3])
+    found, expected = pairs.batch(rows), single.batch(np.array([3, 0, 3, n + 3, n, n + 3]))
+    assert set(found) == set(expected)
+    assert all(torch.equal(found[name], expected[name]) for name in found)
+    assert pairs.lengths.tolist() == np.maximum(single.lengths[:n], single.lengths[n:]).tolist()
+    assert (pairs.n_texts, pairs.n_cut) == (2 * n, single.n_cut)
+    ids = [inputs.ids() for inputs in (pairs, single)]
+    assert ids == [None, None] if depth else torch.equal(*ids)
 
 
 @pytest.mark.parametrize("depth", [0, 2, N_LAYERS])

@@ -1,6 +1,7 @@
 import copy
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -9,7 +10,7 @@ from sklearn_bert.encoder.depth import UpperPart
 from sklearn_bert.encoder.freezing import resolve_freeze
 from sklearn_bert.training.inputs import make_inputs
 from sklearn_bert.training.module import ACTIVATIONS, FineTuneModule, build_head
-from tests.models import FAMILIES, HIDDEN, N_LAYERS, TEXTS, ScaledEmbedding, layers_of
+from tests.models import FAMILIES, HIDDEN, N_LAYERS, PAIRS, TEXTS, ScaledEmbedding, layers_of
 
 FREEZES = ["all", -1, 2, "embeddings", "none"]
 
@@ -36,6 +37,22 @@ def test_outputs_are_the_same_at_every_depth(family, freeze, module_of, encoder_
         found = module(**batch(encoder_of(family), freeze, poolings))
     assert found.shape == (len(TEXTS), 2)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("freeze", FREEZES)
+def test_the_head_sees_both_halves_of_separate_pairs(freeze, module_of, encoder_of, reference):
+    poolings = ("mean", "cls")
+    module = module_of(freeze, poolings=poolings, pairs="separate").eval()
+    first, second = (
+        torch.cat([torch.from_numpy(reference().vectors(half, p)).float() for p in poolings], dim=1)
+        for half in zip(*PAIRS, strict=True)
+    )
+    joined = torch.cat([first, second, (first - second).abs(), first * second], dim=1)
+    depth = depth_of(freeze)
+    inputs = make_inputs(encoder_of(), PAIRS, poolings, depth, freeze != "all", "separate")
+    with torch.no_grad():
+        found = module(**inputs.batch(np.arange(len(PAIRS))))
+        torch.testing.assert_close(found, module.head(joined), atol=1e-4, rtol=1e-4)
 
 
 def in_training(module):
