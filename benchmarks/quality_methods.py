@@ -19,7 +19,7 @@ from benchmarks.rivals.models import freeze_parameter
 from benchmarks.rivals.recipes import RECIPES
 from benchmarks.rivals.training import BATCH_SIZE, timed
 
-__all__ = ["DEPTHS", "METHODS", "OURS", "Method", "epochs_for", "measure"]
+__all__ = ["METHODS", "OURS", "Method", "epochs_for", "measure", "said"]
 
 DEPTHS = ["all", "-1", "-2", "-3", "none"]
 _STEPS = 150
@@ -27,11 +27,18 @@ _LEAST_EPOCHS, _MOST_EPOCHS = 3, 20
 # A head by itself costs next to nothing an epoch.
 _HEAD_EPOCHS = 10
 _FOLDS = 5
-_FOLDS_OVER_DEPTHS = 3
+_FOLDS_OVER_WAYS = 3
 _STRENGTHS = [0.01, 0.1, 1.0, 10.0]
 _TFIDF_STRENGTHS = [0.1, 1.0, 10.0, 100.0]
 _LAYERS = list(range(1, 7))
 _ITERATIONS = 1000
+# How ours fine-tunes: as it is told, or as a search over all of these finds.
+_WAYS: dict[str, dict[str, Any]] = {
+    **{f"freeze={freeze}": {"freeze": freeze} for freeze in DEPTHS},
+    "contrastive": {"freeze": "none", "contrastive_weight": 1},
+    "separate-all": {"freeze": "all", "pairs": "separate"},
+    "separate-none": {"freeze": "none", "pairs": "separate"},
+}
 
 # See `Method.fit`.
 _Found = tuple[Any, float, np.ndarray]
@@ -109,6 +116,11 @@ def measure(
     }
 
 
+def said(way: dict[str, Any]) -> str:
+    """Return the parameters of a way to fine-tune, as tables have them."""
+    return ", ".join(f"{name}={value}" for name, value in way.items() if name != "max_epochs")
+
+
 def epochs_for(n_rows: int) -> int:
     """Return the epochs of all that fine-tunes: more where there are few rows.
 
@@ -155,20 +167,19 @@ def _features(split: Split, part: str, seed: int, epochs: int, device: str) -> _
     return _searched(pipeline, grid, split, _FOLDS, seed)
 
 
-def _ours(
-    split: Split, part: str, seed: int, epochs: int, device: str, freeze: str, **more: Any
-) -> _Found:
-    """Fine-tune at one depth, with more parameters than that."""
-    classifier = _classifier(seed, device).set_params(**_at_depth(freeze, epochs), **more)
+def _ours(split: Split, part: str, seed: int, epochs: int, device: str, way: str) -> _Found:
+    """Fine-tune in one way."""
+    classifier = _classifier(seed, device).set_params(**_parameters(_WAYS[way], epochs))
     run = timed(lambda: classifier.fit(split.X, split.y))
     return None, run.seconds, classifier.predict(split.X_test)
 
 
 def _ours_searched(split: Split, part: str, seed: int, epochs: int, device: str) -> _Found:
-    """Fine-tune at the depth that cross-validation of the training rows finds best."""
-    at_depths = [_at_depth(freeze, epochs) for freeze in DEPTHS]
-    grid = [{name: [value] for name, value in depth.items()} for depth in at_depths]
-    return _searched(_classifier(seed, device), grid, split, _FOLDS_OVER_DEPTHS, seed)
+    """Fine-tune in the way that cross-validation of the training rows finds best."""
+    ways = [way for way in _WAYS.values() if TASKS[part].pairs or "pairs" not in way]
+    settings = [_parameters(way, epochs) for way in ways]
+    grid = [{name: [value] for name, value in of_way.items()} for of_way in settings]
+    return _searched(_classifier(seed, device), grid, split, _FOLDS_OVER_WAYS, seed)
 
 
 def _rival(split: Split, part: str, seed: int, epochs: int, device: str, recipe: str) -> _Found:
@@ -195,10 +206,13 @@ def _classifier(seed: int, device: str) -> Any:
     )
 
 
-def _at_depth(freeze: str, epochs: int) -> dict[str, Any]:
+def _parameters(way: dict[str, Any], epochs: int) -> dict[str, Any]:
+    """Return what a classifier is told for one of `_WAYS`."""
+    head_alone = way["freeze"] == "all"
     return {
-        "freeze": freeze_parameter(freeze),
-        "max_epochs": max(epochs, _HEAD_EPOCHS) if freeze == "all" else epochs,
+        **way,
+        "freeze": freeze_parameter(way["freeze"]),
+        "max_epochs": max(epochs, _HEAD_EPOCHS) if head_alone else epochs,
     }
 
 
@@ -212,28 +226,15 @@ def _searched(estimator: Any, grid: Any, split: Split, n_folds: int, seed: int) 
     return search.best_params_, run.seconds, search.predict(split.X_test)
 
 
-# What is fine-tuned as it is told to be, and not as a search finds.
-_TOLD = {
-    **{
-        f"freeze={freeze}": Method(f"ours, freeze={freeze}", partial(_ours, freeze=freeze))
-        for freeze in DEPTHS
-    },
-    "contrastive": Method(
-        "ours, freeze=none, contrastive_weight=1",
-        partial(_ours, freeze="none", contrastive_weight=1.0),
-    ),
-    "separate": Method(
-        "ours, freeze=all, pairs=separate",
-        partial(_ours, freeze="all", pairs="separate"),
-        of_pairs=True,
-    ),
-}
-OURS = list(_TOLD)
+OURS = list(_WAYS)
 METHODS = {
     "tfidf": Method("TF-IDF + LogisticRegression", _tfidf),
     "features": Method("features + LogisticRegression", _features),
-    **_TOLD,
-    "depth": Method("ours, depth by cross-validation", _ours_searched),
+    **{
+        name: Method(f"ours, {said(way)}", partial(_ours, way=name), of_pairs="pairs" in way)
+        for name, way in _WAYS.items()
+    },
+    "searched": Method("ours, by cross-validation", _ours_searched),
     "trainer": Method(RECIPES["trainer"].title, partial(_rival, recipe="trainer")),
     "expert": Method(RECIPES["expert"].title, partial(_rival, recipe="expert")),
     "setfit": Method(RECIPES["setfit"].title, partial(_rival, recipe="setfit")),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
 from benchmarks.children import Result
 from benchmarks.embedded import MAX_LENGTH
-from benchmarks.quality_methods import DEPTHS, METHODS, OURS
+from benchmarks.quality_methods import METHODS, OURS, said
 from benchmarks.quality_tasks import TASKS
 from benchmarks.report import Report, mean_and_deviation
 
@@ -16,6 +18,11 @@ __all__ = ["fill", "run_name"]
 # Half a point.
 _MARGIN = 0.005
 _RIVALS = ("trainer", "expert", "setfit")
+# What tables say of what a search chose.
+_CHOSEN: dict[str, Callable[[dict[str, Any]], str]] = {
+    "features": lambda chosen: f"layer {chosen['bert__layers']}",
+    "searched": said,
+}
 
 
 def run_name(part: str, size: str, method: str) -> str:
@@ -72,7 +79,7 @@ def _add_table(report: Report, part: str, found: dict[str, list[Result]]) -> Non
 
 
 def _add_checks(report: Report, part: str, size: str, found: dict[str, list[Result]]) -> None:
-    """Claim that ours loses nothing to speak of: at its best, and at the depth that it finds."""
+    """Claim that ours loses nothing to speak of: at its best, and as a search finds."""
     for rival in _RIVALS:
         if rival not in found:
             continue
@@ -84,8 +91,8 @@ def _add_checks(report: Report, part: str, size: str, found: dict[str, list[Resu
         if by_method:
             best = max(by_method, key=lambda name: statistics.mean(by_method[name]))
             _add_check(report, part, size, f"{METHODS[best].title} (best)", rival, by_method[best])
-        if "depth" in found and (searched := _margins(found["depth"], found[rival])):
-            _add_check(report, part, size, METHODS["depth"].title, rival, searched)
+        if "searched" in found and (searched := _margins(found["searched"], found[rival])):
+            _add_check(report, part, size, METHODS["searched"].title, rival, searched)
 
 
 def _add_check(
@@ -120,10 +127,10 @@ def _add_notes(report: Report) -> None:
         "proportions of the classes, and fix all else. The test rows are the same for all."
     )
     report.note(
-        f"Depth by cross-validation: GridSearchCV over {', '.join(DEPTHS)} within the rows to "
-        f"train on, 3 folds, then a fit at the best. The best of the rows above it is chosen on "
-        f"the test rows, which flatters it a little. Layers and C of features, and C of TF-IDF, "
-        f"are found in the same way with 5 folds."
+        "By cross-validation: GridSearchCV over all ways of ours above it, within the rows to "
+        "train on, 3 folds, then a fit with the best. The best of the rows above it is chosen on "
+        "the test rows, which flatters it a little. Layers and C of features, and C of TF-IDF, "
+        "are found in the same way with 5 folds."
     )
     report.note(
         f"Texts are cut at {MAX_LENGTH} tokens by all but TF-IDF. All that fine-tunes has batches "
@@ -137,10 +144,8 @@ def _add_notes(report: Report) -> None:
 
 def _chosen(method: str, results: list[Result]) -> str:
     """Say what cross-validation chose, the most frequent first."""
-    if method not in ("depth", "features"):
+    if method not in _CHOSEN:
         return ""
-    name = "freeze" if method == "depth" else "bert__layers"
-    counts = Counter(str(result["chosen"][name]) for result in results)
-    order = {depth: i for i, depth in enumerate(DEPTHS)}
-    ranked = sorted(counts, key=lambda choice: (-counts[choice], order.get(choice, 0), choice))
-    return ", ".join(f"{choice} ({counts[choice]})" for choice in ranked)
+    counts = Counter(_CHOSEN[method](result["chosen"]) for result in results)
+    ranked = sorted(counts, key=lambda choice: (-counts[choice], choice))
+    return "; ".join(f"{choice} ({counts[choice]})" for choice in ranked)

@@ -49,6 +49,27 @@ def test_several_fits_at_a_time_find_what_one_at_a_time_does(tmp_path, monkeypat
     assert run("2") == run("1")
 
 
+@needs.corpora
+def test_a_search_says_what_it_chose(tmp_path, monkeypatch):
+    file = tmp_path / "quality.json"
+    command = ["benchmarks", "quality", "--quick", "--part", "mrpc", "--methods", "searched"]
+    monkeypatch.setattr("sys.argv", [*command, "--json", str(file)])
+    assert main() == 0
+    ((result,),) = json.loads(file.read_text("utf-8"))["runs"].values()
+    assert set(result["chosen"]) >= {"freeze", "max_epochs"}
+
+
+@needs.corpora
+def test_halves_are_for_pairs_alone(tmp_path, monkeypatch):
+    file = tmp_path / "quality.json"
+    command = ["benchmarks", "quality", "--quick", "--part", "sst2", "mrpc", "--methods"]
+    monkeypatch.setattr("sys.argv", [*command, "separate-all", "--json", str(file)])
+    assert main() == 0
+    assert list(json.loads(file.read_text("utf-8"))["runs"]) == [
+        run_name("mrpc", "16", "separate-all")
+    ]
+
+
 def test_leaves_results_of_another_kind_alone(tmp_path, monkeypatch):
     file = tmp_path / "quality.json"
     written = json.dumps({"name": "quality", "settings": {"quick": False}, "runs": {}})
@@ -86,7 +107,7 @@ def report_of(**accuracies):
                 "size": "100",
                 "accuracy": accuracy,
                 "f1": accuracy,
-                "chosen": {"freeze": -2} if method == "depth" else None,
+                "chosen": {"freeze": -2, "max_epochs": 3} if method == "searched" else None,
                 "seconds": 1.0,
                 "train": 100,
                 "test": 1000,
@@ -99,14 +120,14 @@ def report_of(**accuracies):
     return report
 
 
-def test_claims_are_held_against_the_depth_that_was_chosen_without_the_test_rows():
+def test_claims_are_held_against_what_was_chosen_without_the_test_rows():
     report = report_of(
         **{"freeze=none": {0: 0.99}},
-        depth={0: 0.80, 1: 0.82},
+        searched={0: 0.80, 1: 0.82},
         trainer={0: 0.81, 1: 0.82},
         setfit={0: 0.81, 1: 0.83},
     )
-    checks = [check for check in report.checks if "depth by cross-validation" in check[0]]
+    checks = [check for check in report.checks if "by cross-validation" in check[0]]
     assert [holds for _, holds in checks] == [True, False]
     assert "-0.50 points over 2 seed(s)" in checks[0][0]
 
@@ -136,20 +157,18 @@ def test_says_where_fits_ran():
 
 
 def test_claims_compare_the_seeds_that_both_have():
-    report = report_of(depth={0: 0.80, 1: 0.10}, trainer={0: 0.80})
+    report = report_of(searched={0: 0.80, 1: 0.10}, trainer={0: 0.80})
     ((claim, holds),) = report.checks
     assert holds
     assert "over 1 seed(s)" in claim
 
 
 def test_filling_again_repeats_nothing():
-    report = report_of(depth={0: 0.80}, trainer={0: 0.80})
+    report = report_of(searched={0: 0.80}, trainer={0: 0.80})
     before = len(report.tables), len(report.checks), len(report.notes)
     fill(report, checked=True)
     assert (len(report.tables), len(report.checks), len(report.notes)) == before
     (table,) = report.tables
-    assert [row[0] for row in table.rows] == [
-        "ours, depth by cross-validation",
-        "transformers Trainer",
-    ]
-    assert table.rows[0][-1] == "-2 (1)"
+    names = ["ours, by cross-validation", "transformers Trainer"]
+    assert [row[0] for row in table.rows] == names
+    assert table.rows[0][-1] == "freeze=-2 (1)"
