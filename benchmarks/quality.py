@@ -75,6 +75,9 @@ def run(report: Report, options: argparse.Namespace) -> None:
         report.runs.setdefault(name, []).append({**result, "size": size})
         fill(report, checked=not options.quick)
         _write(report, options.json)
+    if not report.runs:
+        methods, parts = (" ".join(chosen[name]) for name in ("methods", "part"))
+        raise SystemExit(f"--methods {methods}: for text pairs alone, and --part {parts} has none.")
     fill(report, checked=not options.quick)
 
 
@@ -85,10 +88,9 @@ def _missing(
     for size, seed, part, method in product(
         *(chosen[name] for name in ("sizes", "seeds", "part", "methods"))
     ):
-        if METHODS[method].of_pairs and not TASKS[part].pairs:
-            continue
         name = run_name(part, size, method)
-        if not any(result["seed"] == seed for result in runs.get(name, ())):
+        suits = TASKS[part].pairs or not METHODS[method].of_pairs
+        if suits and not any(result["seed"] == seed for result in runs.get(name, ())):
             job = _job(part, size, method, seed, options.quick, options.device)
             yield (name, size, seed), job
 

@@ -45,7 +45,8 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
     pairs : {"joint", "separate"}, default="joint"
         How text pairs are read: as one text, whose tokens see each other, or each half by itself;
         then the head is given ``[u, v, |u - v|, u * v]`` of the vectors of the halves (InferSent,
-        arXiv 1705.02364). Try "separate" with ``freeze="all"`` where labelled pairs are few.
+        arXiv 1705.02364), and `max_length` is that of a half. Try "separate" with ``freeze="all"``
+        where labelled pairs are few.
     hidden_layer_sizes : tuple of int, default=()
         Hidden layers of the head; none is a linear head.
     activation : {"identity", "logistic", "tanh", "relu", "gelu"}, default="relu"
@@ -55,7 +56,7 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
     max_epochs : int, default=3
         Passes over the training data.
     batch_size : int, default=32
-        Texts in a batch. Batches hold texts of like length.
+        Texts, or pairs, in a batch. Batches hold texts of like length.
     lr : float or "auto", default="auto"
         Learning rate of the encoder's top layer (AdamW). "auto" goes by the width of the encoder:
         2e-4 for 384, 5e-5 for 768 (BERT-base), 2.8e-5 for 1,024.

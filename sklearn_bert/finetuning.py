@@ -398,7 +398,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
 
     def _from_saved(self, saved: Saved) -> None:
         fitted, poolings = saved.fitted, saved.fitted["poolings"]
-        # Folders of the first release have none.
+        # Folders that were saved before there was such a parameter have none.
         pairs = fitted.get("pairs", "joint")
         check_choice("pairs", pairs, PAIRS)
         check_tuning_parameters(self)
@@ -429,7 +429,11 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         check_is_fitted(self, "net_")
         texts = check_texts(X)
         module = self.net_.module_
-        check_pairs(module.pairs, texts)
+        if module.pairs == "separate" and isinstance(texts[0], str):
+            raise ValueError(
+                "X has single texts, and this estimator was fitted with pairs='separate'. "
+                "Accepted: text pairs, in two columns."
+            )
         encoder = self.reference_.encoder(int(self.verbose))
         trains = bool(self.freezing_.trainable)
         if trains and module.encoder is None:

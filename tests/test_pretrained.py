@@ -150,6 +150,7 @@ def test_the_folder_is_the_model_of_other_estimators(fitted, tmp_path):
         ("top", {"pooling": "mean"}),
         ("top", {"pooling": "cls"}),
         ("head", {"pooling": ["max", "mean"]}),
+        ("halves", {"pooling": "mean"}),
         ("featurizer", {"layers": -1, "normalize": True, "max_length": 8}),
         ("featurizer", {"layers": -1, "normalize": False, "pooling": "last"}),
     ],
@@ -157,14 +158,14 @@ def test_the_folder_is_the_model_of_other_estimators(fitted, tmp_path):
 def test_sentence_transformers_gives_the_same_vectors(case, params, fitted, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        estimator, texts = fitted(case, **params)
+        estimator, _ = fitted(case, **params)
         estimator.save_pretrained(tmp_path)
         read = SentenceTransformer(str(tmp_path), device="cpu")
         settings = {"pooling": params["pooling"]} if "pooling" in params else {}
         if case == "featurizer":
             settings = params
-        ours = BertFeaturizer(tmp_path, **FLOAT32, **settings).fit_transform(texts)
-        np.testing.assert_allclose(read.encode(texts), ours, atol=1e-5)
+        ours = BertFeaturizer(tmp_path, **FLOAT32, **settings).fit_transform(TEXTS)
+        np.testing.assert_allclose(read.encode(TEXTS), ours, atol=1e-5)
 
 
 def test_what_sentence_transformers_has_no_words_for_is_not_claimed(fitted, tmp_path):
@@ -184,6 +185,17 @@ def test_what_was_not_trained_keeps_its_fingerprint(fitted, tmp_path):
     before = work.counted()
     loaded.predict(texts)
     assert (work.counted() - before).texts == 0
+
+
+def test_folders_without_a_word_on_pairs_read_them_together(fitted, tmp_path):
+    estimator, texts = fitted("top")
+    estimator.save_pretrained(tmp_path)
+    state = json.loads((tmp_path / "sklearn_bert.json").read_text())
+    del state["fitted"]["pairs"], state["params"]["pairs"]
+    (tmp_path / "sklearn_bert.json").write_text(json.dumps(state))
+    loaded = BertFineTuneClassifier.from_pretrained(tmp_path)
+    assert loaded.pairs == "joint"
+    np.testing.assert_array_equal(loaded.predict_proba(texts), estimator.predict_proba(texts))
 
 
 def test_a_loaded_estimator_is_saved_and_loaded_again(fitted, tmp_path):

@@ -25,8 +25,8 @@ class Inputs(ABC):
 
     Attributes
     ----------
-    lengths : int ndarray of shape (n_texts,)
-        Tokens that the module sees of each text.
+    lengths : int ndarray of shape (n_rows,)
+        Tokens that the module sees of each row.
     n_cut : int
         Texts that lost their ends.
     """
@@ -103,7 +103,7 @@ class VectorInputs(Inputs):
 
 
 class SeparateInputs(Inputs):
-    """Pairs whose halves are texts by themselves: those of a batch, first ones before second ones.
+    """Pairs whose halves are texts by themselves: a batch has two texts a row.
 
     Parameters
     ----------
@@ -113,7 +113,8 @@ class SeparateInputs(Inputs):
 
     def __init__(self, of_halves: Inputs) -> None:
         self._of_halves = of_halves
-        self.lengths = np.maximum(*np.split(of_halves.lengths, 2))
+        # Both are padded to the length of the longer one.
+        self.lengths = 2 * np.maximum(*np.split(of_halves.lengths, 2))
         self.n_cut = of_halves.n_cut
 
     @property
@@ -122,8 +123,10 @@ class SeparateInputs(Inputs):
         return self._of_halves.n_texts
 
     def batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
-        """Return what the module takes for both halves of some pairs."""
-        return self._of_halves.batch(np.concatenate([rows, rows + len(self.lengths)]))
+        """Return what the module takes for some pairs, of shapes (n_rows, 2, ...)."""
+        both = np.column_stack([rows, rows + len(self.lengths)]).ravel()
+        of_halves = self._of_halves.batch(both)
+        return {name: tensor.unflatten(0, (-1, 2)) for name, tensor in of_halves.items()}
 
     def ids(self) -> torch.Tensor | None:
         """Return the tokens that batches can have, without repeats; None where they have none."""

@@ -60,8 +60,7 @@ class FineTuneModule(nn.Module):
     poolings : sequence of str
         How states become one vector; several are concatenated.
     pairs : {"joint", "separate"}, default="joint"
-        With "separate", a batch has the first halves of pairs and then the second ones, and their
-        vectors are joined.
+        With "separate", a row of a batch is the two halves of a pair, whose vectors are joined.
 
     Attributes
     ----------
@@ -176,28 +175,23 @@ class FineTuneModule(nn.Module):
         if self.encoder is not None:
             train_where_it_trains(self.encoder, self.training)
 
-    def forward(
-        self,
-        vectors: torch.Tensor | None = None,
-        attention_mask: torch.Tensor | None = None,
-        **inputs: torch.Tensor,
-    ) -> torch.Tensor:
+    def forward(self, vectors: torch.Tensor | None = None, **inputs: torch.Tensor) -> torch.Tensor:
         """Return the head's outputs, of shape (batch, n_outputs)."""
+        if self.pairs == "joint":
+            return self.head(self._pooled(inputs) if vectors is None else vectors)
         if vectors is None:
-            vectors = self._pooled(attention_mask, inputs)
-        if self.pairs == "separate":
-            vectors = torch.cat(sides(*vectors.chunk(2)), dim=1)
-        return self.head(vectors)
+            of_halves = {name: tensor.flatten(0, 1) for name, tensor in inputs.items()}
+            vectors = self._pooled(of_halves).unflatten(0, (-1, 2))
+        return self.head(torch.cat(sides(*vectors.unbind(1)), dim=1))
 
-    def _pooled(
-        self, attention_mask: torch.Tensor | None, inputs: dict[str, torch.Tensor]
-    ) -> torch.Tensor:
+    def _pooled(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         assert self.encoder is not None
         device = next(iter(inputs.values())).device.type
         with torch.autocast(device, self._autocast, enabled=self._autocast is not None):
-            output: Any = self.encoder(attention_mask=attention_mask, **inputs)
+            output: Any = self.encoder(**inputs)
         states = output.last_hidden_state
-        counted = None if attention_mask is None else Counted(attention_mask.bool())
+        mask = inputs.get("attention_mask")
+        counted = None if mask is None else Counted(mask.bool())
         exact = torch.promote_types(states.dtype, torch.float32)
         pooled = [
             output.pooler_output if pooling == "pooler" else pool(pooling, states, counted)

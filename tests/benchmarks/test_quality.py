@@ -3,9 +3,10 @@
 import json
 
 import pytest
+from sklearn.model_selection import GridSearchCV
 
 from benchmarks.__main__ import main
-from benchmarks.quality_methods import epochs_for
+from benchmarks.quality_methods import METHODS, OURS, epochs_for, measure, said
 from benchmarks.quality_tables import fill, run_name
 from benchmarks.quality_tasks import load
 from benchmarks.report import Report
@@ -50,13 +51,24 @@ def test_several_fits_at_a_time_find_what_one_at_a_time_does(tmp_path, monkeypat
 
 
 @needs.corpora
-def test_a_search_says_what_it_chose(tmp_path, monkeypatch):
-    file = tmp_path / "quality.json"
-    command = ["benchmarks", "quality", "--quick", "--part", "mrpc", "--methods", "searched"]
-    monkeypatch.setattr("sys.argv", [*command, "--json", str(file)])
-    assert main() == 0
-    ((result,),) = json.loads(file.read_text("utf-8"))["runs"].values()
-    assert set(result["chosen"]) >= {"freeze", "max_epochs"}
+@pytest.mark.parametrize("part", ["sst2", "mrpc"])
+def test_a_search_goes_over_all_ways(part, monkeypatch):
+    searched = []
+
+    class Search(GridSearchCV):
+        def fit(self, X, y):
+            searched.extend(self.param_grid)
+            self.param_grid = [{"freeze": ["all"], "max_epochs": [1]}]
+            return super().fit(X, y)
+
+    monkeypatch.setattr("sklearn.model_selection.GridSearchCV", Search)
+    result = measure(part, 16, 4, "searched", seed=0, epochs=1)
+    assert result["chosen"] == {"freeze": "all", "max_epochs": 1}
+    ways = [{name: value for name, (value,) in grid.items()} for grid in searched]
+    told = [f"ours, {said(way)}" for way in ways]
+    titles = [METHODS[way].title for way in OURS if part == "mrpc" or not METHODS[way].of_pairs]
+    assert told == titles
+    assert next(way["max_epochs"] for way in ways if way["freeze"] == "all") > 1
 
 
 @needs.corpora
@@ -68,6 +80,13 @@ def test_halves_are_for_pairs_alone(tmp_path, monkeypatch):
     assert list(json.loads(file.read_text("utf-8"))["runs"]) == [
         run_name("mrpc", "16", "separate-all")
     ]
+
+
+def test_methods_for_other_corpora_are_named(monkeypatch):
+    command = ["benchmarks", "quality", "--quick", "--part", "sst2", "--methods", "separate-all"]
+    monkeypatch.setattr("sys.argv", command)
+    with pytest.raises(SystemExit, match="--methods separate-all"):
+        main()
 
 
 def test_leaves_results_of_another_kind_alone(tmp_path, monkeypatch):
@@ -141,6 +160,14 @@ def test_claims_are_held_against_the_depth_that_is_best_on_average():
     assert [holds for _, holds in report.checks] == [True, False]
     assert "ours, freeze=-1 (best) loses" in report.checks[0][0]
     assert "+0.50 points over 2 seed(s)" in report.checks[0][0]
+
+
+def test_a_way_with_fewer_seeds_is_not_the_best():
+    report = report_of(
+        **{"freeze=none": {0: 0.80, 1: 0.80}, "freeze=-1": {0: 0.99}}, trainer={0: 0.80, 1: 0.80}
+    )
+    ((claim, _),) = report.checks
+    assert "ours, freeze=none (best)" in claim
 
 
 def test_contrasts_may_be_the_best():

@@ -5,6 +5,7 @@ import torch
 from sklearn_bert.encoder import work
 from sklearn_bert.encoder.kept import Allowance
 from sklearn_bert.encoder.pairs import halves
+from sklearn_bert.training.batches import LabelledTexts
 from sklearn_bert.training.inputs import StateInputs, TokenInputs, VectorInputs, make_inputs
 from tests.models import FAMILIES, HIDDEN, N_LAYERS, PAIRS, TEXTS
 
@@ -118,11 +119,15 @@ def test_separate_pairs_are_two_texts_a_row(depth, encoder_of):
     pairs = make_inputs(encoder, PAIRS, ["mean"], depth, trains, "separate")
     single = make_inputs(encoder, halves(PAIRS), ["mean"], depth, trains)
     n = len(PAIRS)
-    rows = np.array([3, 0, 3])
-    found, expected = pairs.batch(rows), single.batch(np.array([3, 0, 3, n + 3, n, n + 3]))
+    found = pairs.batch(np.array([3, 0, 3]))
+    expected = single.batch(np.array([3, n + 3, 0, n, 3, n + 3]))
     assert set(found) == set(expected)
-    assert all(torch.equal(found[name], expected[name]) for name in found)
-    assert pairs.lengths.tolist() == np.maximum(single.lengths[:n], single.lengths[n:]).tolist()
+    for name, of_halves in expected.items():
+        assert torch.equal(found[name], of_halves.reshape(3, 2, *of_halves.shape[1:]))
+    sample, _ = LabelledTexts(pairs, np.arange(n))[3]
+    assert all(torch.equal(sample[name], pairs.batch(np.array([3]))[name][0]) for name in sample)
+    longer = np.maximum(single.lengths[:n], single.lengths[n:])
+    assert pairs.lengths.tolist() == (2 * longer).tolist()
     assert (pairs.n_texts, pairs.n_cut) == (2 * n, single.n_cut)
     ids = [inputs.ids() for inputs in (pairs, single)]
     assert ids == [None, None] if depth else torch.equal(*ids)

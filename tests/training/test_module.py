@@ -40,16 +40,20 @@ def test_outputs_are_the_same_at_every_depth(family, freeze, module_of, encoder_
 
 
 @pytest.mark.parametrize("freeze", FREEZES)
-def test_the_head_sees_both_halves_of_separate_pairs(freeze, module_of, encoder_of, reference):
+@pytest.mark.parametrize("family", ["bert", "distilbert", "deberta-v2", "modernbert"])
+def test_the_head_sees_both_halves_of_separate_pairs(
+    family, freeze, module_of, encoder_of, reference
+):
     poolings = ("mean", "cls")
-    module = module_of(freeze, poolings=poolings, pairs="separate").eval()
+    module = module_of(freeze, family=family, poolings=poolings, pairs="separate").eval()
+    vectors = reference(family).vectors
     first, second = (
-        torch.cat([torch.from_numpy(reference().vectors(half, p)).float() for p in poolings], dim=1)
+        torch.cat([torch.from_numpy(vectors(half, p)).float() for p in poolings], dim=1)
         for half in zip(*PAIRS, strict=True)
     )
     joined = torch.cat([first, second, (first - second).abs(), first * second], dim=1)
     depth = depth_of(freeze)
-    inputs = make_inputs(encoder_of(), PAIRS, poolings, depth, freeze != "all", "separate")
+    inputs = make_inputs(encoder_of(family), PAIRS, poolings, depth, freeze != "all", "separate")
     with torch.no_grad():
         found = module(**inputs.batch(np.arange(len(PAIRS))))
         torch.testing.assert_close(found, module.head(joined), atol=1e-4, rtol=1e-4)
