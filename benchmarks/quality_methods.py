@@ -21,7 +21,7 @@ from benchmarks.rivals.training import BATCH_SIZE, timed
 
 __all__ = ["METHODS", "OURS", "Method", "epochs_for", "measure", "said"]
 
-DEPTHS = ["all", "-1", "-2", "-3", "none"]
+_DEPTHS = ["all", "-1", "-2", "-3", "none"]
 _STEPS = 150
 _LEAST_EPOCHS, _MOST_EPOCHS = 3, 20
 # A head by itself costs next to nothing an epoch.
@@ -34,7 +34,7 @@ _LAYERS = list(range(1, 7))
 _ITERATIONS = 1000
 # How ours fine-tunes: as it is told, or as a search over all of these finds.
 _WAYS: dict[str, dict[str, Any]] = {
-    **{f"freeze={freeze}": {"freeze": freeze} for freeze in DEPTHS},
+    **{f"freeze={freeze}": {"freeze": freeze} for freeze in _DEPTHS},
     "contrastive": {"freeze": "none", "contrastive_weight": 1},
     "separate-all": {"freeze": "all", "pairs": "separate"},
     "separate-none": {"freeze": "none", "pairs": "separate"},
