@@ -342,13 +342,13 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
     ) -> None:
         texts = samples.texts + ([] if validation is None else validation.texts)
         inputs_at = partial(_inputs_at, encoder, texts, module)
-        inputs = inputs_at(stages[0].depth)
-        train, held_out = _datasets(inputs, samples, validation)
-        ids = inputs.ids()
+        # No name for the inputs themselves: those of a stage have to go with it.
+        train, held_out = _datasets(inputs_at(stages[0].depth), samples, validation)
+        ids = train.inputs.ids()
         if ids is not None:
             module.narrow(ids)
-        if inputs.n_cut:
-            warn_cut(inputs.n_cut, inputs.n_texts, encoder.max_length)
+        if train.inputs.n_cut:
+            warn_cut(train.inputs.n_cut, train.inputs.n_texts, encoder.max_length)
         history = EpochHistory(held_out)
         best = BestWeights(history, self.n_iter_no_change if self.early_stopping else None)
         unfreezing = GradualUnfreezing(stages, inputs_at)
