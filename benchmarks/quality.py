@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.children import Job, Result, run_job, several_at_a_time
-from benchmarks.quality_methods import METHODS, measure
+from benchmarks.quality_methods import METHODS, measure, suits
 from benchmarks.quality_tables import fill, run_name
 from benchmarks.quality_tasks import TASKS
 from benchmarks.report import Report
@@ -89,8 +89,8 @@ def _missing(
         *(chosen[name] for name in ("sizes", "seeds", "part", "methods"))
     ):
         name = run_name(part, size, method)
-        suits = TASKS[part].pairs or not METHODS[method].of_pairs
-        if suits and not any(result["seed"] == seed for result in runs.get(name, ())):
+        done = any(result["seed"] == seed for result in runs.get(name, ()))
+        if suits(method, part) and not done:
             job = _job(part, size, method, seed, options.quick, options.device)
             yield (name, size, seed), job
 

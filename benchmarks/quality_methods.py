@@ -19,7 +19,7 @@ from benchmarks.rivals.models import freeze_parameter
 from benchmarks.rivals.recipes import RECIPES
 from benchmarks.rivals.training import BATCH_SIZE, timed
 
-__all__ = ["METHODS", "OURS", "Method", "epochs_for", "measure", "said"]
+__all__ = ["METHODS", "OURS", "Method", "epochs_for", "measure", "said", "suits"]
 
 _DEPTHS = ["all", "-1", "-2", "-3", "none"]
 _STEPS = 150
@@ -116,6 +116,11 @@ def measure(
     }
 
 
+def suits(method: str, part: str) -> bool:
+    """Say whether a method is for the samples of a corpus."""
+    return TASKS[part].pairs or not METHODS[method].of_pairs
+
+
 def said(way: dict[str, Any]) -> str:
     """Return the parameters of a way to fine-tune, as tables have them."""
     return ", ".join(f"{name}={value}" for name, value in way.items() if name != "max_epochs")
@@ -176,8 +181,7 @@ def _ours(split: Split, part: str, seed: int, epochs: int, device: str, way: str
 
 def _ours_searched(split: Split, part: str, seed: int, epochs: int, device: str) -> _Found:
     """Fine-tune in the way that cross-validation of the training rows finds best."""
-    ways = [way for way in _WAYS.values() if TASKS[part].pairs or "pairs" not in way]
-    settings = [_parameters(way, epochs) for way in ways]
+    settings = [_parameters(way, epochs) for name, way in _WAYS.items() if suits(name, part)]
     grid = [{name: [value] for name, value in of_way.items()} for of_way in settings]
     return _searched(_classifier(seed, device), grid, split, _FOLDS_OVER_WAYS, seed)
 
