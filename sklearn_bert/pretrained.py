@@ -21,7 +21,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 import sklearn_bert
-from sklearn_bert.encoder.checkpoint import Checkpoint, content_fingerprint
+from sklearn_bert.encoder.checkpoint import Checkpoint
+from sklearn_bert.encoder.loading import content_fingerprint
 from sklearn_bert.encoder.screening import read_json
 from sklearn_bert.encoder.sources import find_model_folder
 from sklearn_bert.errors import ModelLoadError, ModelNotFoundError, parameter_error

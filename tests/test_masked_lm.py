@@ -18,7 +18,8 @@ from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer, pipelin
 
 from sklearn_bert import BertFeaturizer, BertFineTuneClassifier, BertMaskedLM
 from sklearn_bert.datasets import load_sample_reviews
-from sklearn_bert.encoder.checkpoint import content_fingerprint, load_checkpoint
+from sklearn_bert.encoder.checkpoint import load_checkpoint
+from sklearn_bert.encoder.loading import content_fingerprint
 from sklearn_bert.errors import LongTextWarning, ModelLoadError, TrainingDivergedError
 from tests.models import FAMILIES, MAX_LENGTH, N_LAYERS, save
 

@@ -1,27 +1,24 @@
-"""A name or folder to weights, tokenizer and fingerprint: one shared copy per process and device.
+"""A pretrained encoder in memory: one shared copy per process and device.
 
 The copy is locked: in evaluation mode, without gradients, and never handed out for training.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
 import os
 import shutil
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModel, AutoTokenizer, PreTrainedModel
-from transformers import logging as transformers_logging
+from transformers import PreTrainedModel
 
 from sklearn_bert.encoder import work
 from sklearn_bert.encoder.attention import use_exact_attention, use_fast_attention
@@ -35,35 +32,26 @@ from sklearn_bert.encoder.execution import (
     prepare_heap,
 )
 from sklearn_bert.encoder.linear import pack_linear, use_onednn
-from sklearn_bert.encoder.screening import screen
+from sklearn_bert.encoder.loading import (
+    Stamp,
+    check_vocabulary,
+    content_fingerprint,
+    load_encoder,
+    load_tokenizer,
+    quiet_transformers,
+    set_weights,
+    stamp,
+)
 from sklearn_bert.encoder.sources import find_model_folder, weight_files
 from sklearn_bert.encoder.tokenization import TextTokenizer
-from sklearn_bert.errors import ModelLoadError, parameter_error
+from sklearn_bert.errors import parameter_error
 
-__all__ = [
-    "Checkpoint",
-    "content_fingerprint",
-    "load_checkpoint",
-    "load_weights",
-    "quiet_transformers",
-    "set_weights",
-]
+__all__ = ["Checkpoint", "load_checkpoint"]
 
 # Where neither tokenizer nor positions bound the length.
 _FALLBACK_LENGTH = 512
 # Tokenizers without a limit say so with an absurdly large one.
 _NO_LENGTH = 10**6
-# Entries of a config that tell who wrote it, not what it computes.
-_VOLATILE_CONFIG = {
-    "_name_or_path",
-    "architectures",
-    "auto_map",
-    "dtype",
-    "torch_dtype",
-    "transformers_version",
-}
-# Without any of these, transformers makes up a tokenizer that knows no words, and says nothing.
-_TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 
 
 class Checkpoint:
@@ -107,9 +95,9 @@ class Checkpoint:
         self.device = device
         self.precision = precision
         with quiet_transformers():
-            self._tokenizer = _load_tokenizer(folder)
-            model = _load_model(folder, PRECISIONS[precision])
-        _check_vocabulary(folder, model, self._tokenizer)
+            self._tokenizer = load_tokenizer(folder)
+            model = load_encoder(folder, PRECISIONS[precision])
+        check_vocabulary(folder, model, self._tokenizer)
         self.parameter_places = parameter_places(model)
         model.to(device)
         use_fast_attention(model, device)
@@ -176,7 +164,7 @@ class Checkpoint:
         small steps to bfloat16 weights would never add up.
         """
         with _loading, quiet_transformers():
-            model = _load_model(self.folder, self.exact_dtype)
+            model = load_encoder(self.folder, self.exact_dtype)
         return self.placed_for_training(model)
 
     def placed_for_training(self, model: PreTrainedModel) -> PreTrainedModel:
@@ -208,7 +196,7 @@ class Checkpoint:
         with quiet_transformers():
             self._tokenizer.save_pretrained(folder)
             if trained:
-                model = _load_model(self.folder, self.exact_dtype)
+                model = load_encoder(self.folder, self.exact_dtype)
                 set_weights(model, trained)
                 model.save_pretrained(folder)
                 return
@@ -240,17 +228,13 @@ class Checkpoint:
             return self._text_tokenizers[key]
 
 
-# What tells that files are the ones read before: name, size and times of each.
-_Stamp = tuple[tuple[str, int, int, int], ...]
-
-_loaded: weakref.WeakValueDictionary[tuple[str, str, _Stamp, str, str], Checkpoint] = (
+_loaded: weakref.WeakValueDictionary[tuple[str, str, Stamp, str, str], Checkpoint] = (
     weakref.WeakValueDictionary()
 )
 # Keeps the latest alive between calls of estimators that hold no fitted state.
 _recent: deque[Checkpoint] = deque(maxlen=4)
 # Loading changes settings of the process (default dtype, generators, transformers' logging).
 _loading = threading.Lock()
-_fingerprints: dict[_Stamp, str] = {}
 
 
 def _renew_locks() -> None:
@@ -294,7 +278,7 @@ def load_checkpoint(
     with _loading:
         folder = _find_folder(model, revision)
         fingerprint = content_fingerprint(folder)
-        tokenizer_stamp = _stamp([path for path in folder.iterdir() if path.suffix == ".json"])
+        tokenizer_stamp = stamp([path for path in folder.iterdir() if path.suffix == ".json"])
         key = (str(folder), fingerprint, tokenizer_stamp, str(device), precision)
         checkpoint = _loaded.get(key)
         if checkpoint is None:
@@ -317,152 +301,6 @@ def _find_folder(model: str | os.PathLike[str], revision: str | None) -> Path:
     if folder is None or not weight_files(folder):
         folder = _folders[key] = find_model_folder(model, revision)
     return folder
-
-
-def content_fingerprint(folder: Path) -> str:
-    """Return a digest of weights and config, once they are screened.
-
-    Files that did not change are read once a process.
-
-    Raises
-    ------
-    ModelLoadError
-        If they must not be loaded.
-    """
-    config = folder / "config.json"
-    files = [config, *weight_files(folder)]
-    key = _stamp(files)
-    if key not in _fingerprints:
-        settings = screen(folder, files[1:])
-        kept = {name: value for name, value in settings.items() if name not in _VOLATILE_CONFIG}
-        digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
-        for path in files[1:]:
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-        _fingerprints[key] = digest.hexdigest()
-    return _fingerprints[key]
-
-
-def _stamp(files: list[Path]) -> _Stamp:
-    """Tell by the times of both content and inode: archives often set that of the content."""
-    stats = [(path.absolute(), path.stat()) for path in sorted(files)]
-    return tuple(
-        (str(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for path, stat in stats
-    )
-
-
-def _load_tokenizer(folder: Path) -> Any:
-    if not any(path for pattern in _TOKENIZER_FILES for path in folder.glob(pattern)):
-        raise ModelLoadError(
-            f"The tokenizer is missing in {folder}: there is none of "
-            f"{', '.join(_TOKENIZER_FILES)}. Save it beside the weights with "
-            f"tokenizer.save_pretrained(folder)."
-        )
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
-    except Exception as error:
-        raise ModelLoadError(
-            f"The tokenizer in {folder} can't be loaded ({type(error).__name__}: {error}). Save "
-            f"it beside the weights with tokenizer.save_pretrained(folder)."
-        ) from error
-    if not tokenizer.is_fast:
-        raise ModelLoadError(
-            f"The tokenizer in {folder} has no fast version (tokenizer.json), which this package "
-            f"needs. Convert it with transformers and save it beside the weights."
-        )
-    return tokenizer
-
-
-def set_weights(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
-    """Give a model these weights, by the names of its parameters; the others stay."""
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name in weights:
-                parameter.copy_(weights[name])
-
-
-def _check_vocabulary(folder: Path, model: PreTrainedModel, tokenizer: Any) -> None:
-    n_known = model.get_input_embeddings().num_embeddings
-    if len(tokenizer) > n_known:
-        raise ModelLoadError(
-            f"The tokenizer in {folder} has {len(tokenizer):,} tokens, and the model embeddings "
-            f"for {n_known:,}. Save the tokenizer that belongs to the model, or call "
-            f"model.resize_token_embeddings({len(tokenizer)}) and train it."
-        )
-
-
-def load_weights(
-    auto_class: Any, folder: Path, dtype: torch.dtype
-) -> tuple[PreTrainedModel, dict[str, Any]]:
-    """Load a model in the safe way, leaving the global random state as it was.
-
-    Parameters
-    ----------
-    auto_class : type
-        One of transformers' classes that choose the architecture by the config.
-    folder : Path
-        With safetensors.
-    dtype : torch.dtype
-        Of the weights.
-
-    Returns
-    -------
-    model : PreTrainedModel
-    report : dict
-        What was missing and what was left over.
-    """
-    try:
-        with torch.random.fork_rng(devices=[]):
-            model, report = auto_class.from_pretrained(
-                folder,
-                dtype=dtype,
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-            )
-    except Exception as error:
-        raise ModelLoadError(
-            f"The model in {folder} can't be loaded ({type(error).__name__}: {error})."
-        ) from error
-    # The first DeBERTa has biases that stay in float32, and then multiplies with bfloat16.
-    for parameter in model.parameters():
-        parameter.data = parameter.data.to(dtype)
-    return model, report
-
-
-def _load_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
-    """Load the encoder."""
-    model, report = load_weights(AutoModel, folder, dtype)
-    missing = set(report["missing_keys"])
-    without_pooler = {name for name in missing if not name.startswith("pooler.")}
-    if without_pooler or report["mismatched_keys"]:
-        names = sorted(without_pooler or map(str, report["mismatched_keys"]))
-        raise ModelLoadError(
-            f"The weights in {folder} do not match its config: {len(names)} tensor(s) are missing "
-            f"or have another shape, first {names[0]}. They would be random. Save the model "
-            f"again with save_pretrained."
-        )
-    if missing:
-        model.pooler = None
-    return model
-
-
-@contextlib.contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Keep the loader's bars and reports off the user's terminal; errors are raised anyway."""
-    level = transformers_logging.get_verbosity()
-    bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(level)
-        if bars:
-            transformers_logging.enable_progress_bar()
 
 
 def _longest(model: PreTrainedModel, tokenizer: Any) -> int:

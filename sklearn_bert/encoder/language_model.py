@@ -11,12 +11,8 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 
-from sklearn_bert.encoder.checkpoint import (
-    Checkpoint,
-    load_weights,
-    quiet_transformers,
-    set_weights,
-)
+from sklearn_bert.encoder.checkpoint import Checkpoint
+from sklearn_bert.encoder.loading import load_weights, quiet_transformers, set_weights
 
 __all__ = ["load_language_model", "save_language_model", "trainable_language_model"]
 

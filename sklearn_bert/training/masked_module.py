@@ -9,11 +9,12 @@ import torch
 from torch import nn
 from transformers.modeling_outputs import BaseModelOutput
 
-from sklearn_bert.encoder.checkpoint import Checkpoint, set_weights
+from sklearn_bert.encoder.checkpoint import Checkpoint
 from sklearn_bert.encoder.depth import checkpoint_activations
 from sklearn_bert.encoder.freezing import Freezing
 from sklearn_bert.encoder.hooks import weakly, wrap_forward
 from sklearn_bert.encoder.language_model import trainable_language_model
+from sklearn_bert.encoder.loading import set_weights
 from sklearn_bert.training.module import (
     as_arrays,
     as_tensors,

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from sklearn_bert.encoder.checkpoint import Checkpoint, set_weights
+from sklearn_bert.encoder.checkpoint import Checkpoint
 from sklearn_bert.encoder.depth import UpperPart, checkpoint_activations
 from sklearn_bert.encoder.dropout import CpuDropout
 from sklearn_bert.encoder.embedding import RowsInUse, is_plain
 from sklearn_bert.encoder.freezing import Freezing
+from sklearn_bert.encoder.loading import set_weights
 from sklearn_bert.encoder.pairs import SIDES, sides
 from sklearn_bert.encoder.pooling import Counted, pool
 from sklearn_bert.encoder.randomness import generator

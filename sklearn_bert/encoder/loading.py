@@ -1,0 +1,214 @@
+"""What a model's folder holds, read in the safe way: fingerprint, tokenizer and weights.
+
+No code of the folder runs, no pickle is opened, and nothing that is missing is made up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoModel, AutoTokenizer, PreTrainedModel
+from transformers import logging as transformers_logging
+
+from sklearn_bert.encoder.screening import screen
+from sklearn_bert.encoder.sources import weight_files
+from sklearn_bert.errors import ModelLoadError
+
+__all__ = [
+    "Stamp",
+    "check_vocabulary",
+    "content_fingerprint",
+    "load_encoder",
+    "load_tokenizer",
+    "load_weights",
+    "quiet_transformers",
+    "set_weights",
+    "stamp",
+]
+
+# Entries of a config that tell who wrote it, not what it computes.
+_VOLATILE_CONFIG = {
+    "_name_or_path",
+    "architectures",
+    "auto_map",
+    "dtype",
+    "torch_dtype",
+    "transformers_version",
+}
+# Without any of these, transformers makes up a tokenizer that knows no words, and says nothing.
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
+
+# What tells that files are the ones read before: name, size and times of each.
+Stamp = tuple[tuple[str, int, int, int], ...]
+
+_fingerprints: dict[Stamp, str] = {}
+
+
+def content_fingerprint(folder: Path) -> str:
+    """Return a digest of weights and config, once they are screened.
+
+    Files that did not change are read once a process.
+
+    Raises
+    ------
+    ModelLoadError
+        If they must not be loaded.
+    """
+    config = folder / "config.json"
+    files = [config, *weight_files(folder)]
+    key = stamp(files)
+    if key not in _fingerprints:
+        settings = screen(folder, files[1:])
+        kept = {name: value for name, value in settings.items() if name not in _VOLATILE_CONFIG}
+        digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
+        for path in files[1:]:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        _fingerprints[key] = digest.hexdigest()
+    return _fingerprints[key]
+
+
+def stamp(files: list[Path]) -> Stamp:
+    """Return what changes when one of the files does.
+
+    It has the times of both content and inode: archives often set that of the content.
+    """
+    stats = [(path.absolute(), path.stat()) for path in sorted(files)]
+    return tuple(
+        (str(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for path, stat in stats
+    )
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """Load the fast tokenizer.
+
+    Raises
+    ------
+    ModelLoadError
+        If there is none, or it can't be loaded.
+    """
+    if not any(path for pattern in _TOKENIZER_FILES for path in folder.glob(pattern)):
+        raise ModelLoadError(
+            f"The tokenizer is missing in {folder}: there is none of "
+            f"{', '.join(_TOKENIZER_FILES)}. Save it beside the weights with "
+            f"tokenizer.save_pretrained(folder)."
+        )
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:
+        raise ModelLoadError(
+            f"The tokenizer in {folder} can't be loaded ({type(error).__name__}: {error}). Save "
+            f"it beside the weights with tokenizer.save_pretrained(folder)."
+        ) from error
+    if not tokenizer.is_fast:
+        raise ModelLoadError(
+            f"The tokenizer in {folder} has no fast version (tokenizer.json), which this package "
+            f"needs. Convert it with transformers and save it beside the weights."
+        )
+    return tokenizer
+
+
+def load_weights(
+    auto_class: Any, folder: Path, dtype: torch.dtype
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """Load a model in the safe way, leaving the global random state as it was.
+
+    Parameters
+    ----------
+    auto_class : type
+        One of transformers' classes that choose the architecture by the config.
+    folder : Path
+        With safetensors.
+    dtype : torch.dtype
+        Of the weights.
+
+    Returns
+    -------
+    model : PreTrainedModel
+    report : dict
+        What was missing and what was left over.
+    """
+    try:
+        with torch.random.fork_rng(devices=[]):
+            model, report = auto_class.from_pretrained(
+                folder,
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+    except Exception as error:
+        raise ModelLoadError(
+            f"The model in {folder} can't be loaded ({type(error).__name__}: {error})."
+        ) from error
+    # The first DeBERTa has biases that stay in float32, and then multiplies with bfloat16.
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype)
+    return model, report
+
+
+def load_encoder(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
+    """Load the encoder, without its pooler where the weights have none.
+
+    Raises
+    ------
+    ModelLoadError
+        If weights are missing that would then be random.
+    """
+    model, report = load_weights(AutoModel, folder, dtype)
+    missing = set(report["missing_keys"])
+    without_pooler = {name for name in missing if not name.startswith("pooler.")}
+    if without_pooler or report["mismatched_keys"]:
+        names = sorted(without_pooler or map(str, report["mismatched_keys"]))
+        raise ModelLoadError(
+            f"The weights in {folder} do not match its config: {len(names)} tensor(s) are missing "
+            f"or have another shape, first {names[0]}. They would be random. Save the model "
+            f"again with save_pretrained."
+        )
+    if missing:
+        model.pooler = None
+    return model
+
+
+def set_weights(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Give a model these weights, by the names of its parameters; the others stay."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name in weights:
+                parameter.copy_(weights[name])
+
+
+def check_vocabulary(folder: Path, model: PreTrainedModel, tokenizer: Any) -> None:
+    """Raise ModelLoadError if the tokenizer has tokens that the model has no embeddings for."""
+    n_known = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > n_known:
+        raise ModelLoadError(
+            f"The tokenizer in {folder} has {len(tokenizer):,} tokens, and the model embeddings "
+            f"for {n_known:,}. Save the tokenizer that belongs to the model, or call "
+            f"model.resize_token_embeddings({len(tokenizer)}) and train it."
+        )
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep the loader's bars and reports off the user's terminal; errors are raised anyway."""
+    level = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if bars:
+            transformers_logging.enable_progress_bar()
