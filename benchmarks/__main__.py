@@ -25,6 +25,7 @@ NAMES = (
     "shared_cache",
     "scaling",
     "kernels",
+    "profile",
     "finetune",
     "depths",
     "depth_search",

@@ -1,6 +1,6 @@
 """What the encoder swaps in on a processor, piece by piece, beside what PyTorch does by itself.
 
-Linear maps, attention by length, new shapes, and the memory of a batch's states.
+Linear maps, attention by length, dropout, new shapes, and the memory of a batch's states.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ _TOKENS = 1024
 _HIDDEN, _INTERMEDIATE, _HEADS = 384, 1536, 12
 _LENGTHS = (8, 12, 16, 24, 32, 48, 64, 104, 128, 208, 256, 384, 512)
 _DTYPES = ("float32", "bfloat16")
+_DROPPED = 0.1
 _KEPT, _AS_IT_IS = "kept", "as the C library does by itself"
 
 
@@ -36,7 +37,7 @@ def run(report: Report, options: argparse.Namespace) -> None:
     }
     report.runs = alternate(jobs, options.repeats)
     pieces = report.runs["pieces"]
-    for title in ("linear maps", "attention"):
+    for title in ("linear maps", "attention", "dropout"):
         report.table(
             f"{title}: milliseconds for {_TOKENS} tokens, {_HIDDEN} wide",
             ["", "PyTorch", "ours", "times as fast"],
@@ -72,6 +73,7 @@ def measure_pieces(seconds: float) -> dict[str, Any]:
         return {
             "linear maps": _linear(seconds),
             "attention": _attention(seconds),
+            "dropout": _dropout(seconds),
             "new shapes": _new_shapes(),
         }
 
@@ -162,6 +164,20 @@ def _attention(seconds: float) -> dict[str, tuple[float, float]]:
                 seconds,
             )
     return times
+
+
+def _dropout(seconds: float) -> dict[str, tuple[float, float]]:
+    import torch
+
+    from sklearn_bert.encoder.dropout import CpuDropout
+
+    theirs, ours = torch.nn.Dropout(_DROPPED).train(), CpuDropout(_DROPPED).train()
+    return {
+        dtype: _in_turn(
+            theirs, ours, torch.ones(_TOKENS, _HIDDEN, dtype=getattr(torch, dtype)), seconds
+        )
+        for dtype in _DTYPES
+    }
 
 
 def _new_shapes() -> dict[str, tuple[float, float]]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sklearn_bert.encoder.dropout import CpuDropout, dropout, use_cpu_dropout
+from sklearn_bert.encoder.dropout import CpuDropout, draw_kept, dropout, use_cpu_dropout
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
@@ -33,6 +33,26 @@ def test_the_seed_fixes_it_and_neighbours_are_independent():
     centred = first - 1
     for shift in (1, 2, 3, 4):
         assert abs((centred[:, shift:] * centred[:, :-shift]).mean().item()) < 0.01
+
+
+def test_what_is_kept_is_a_factor_of_the_type_asked_for():
+    torch.manual_seed(0)
+    factors = draw_kept(torch.Size((200, 50)), 0.2)
+    assert factors.dtype == torch.uint8
+    assert set(factors.unique().tolist()) == {0, 1}
+    torch.manual_seed(0)
+    assert torch.equal(draw_kept(torch.Size((200, 50)), 0.2, torch.bfloat16), factors.bfloat16())
+
+
+def test_a_share_next_to_all_is_not_none():
+    torch.manual_seed(0)
+    assert draw_kept(torch.Size((10_000,)), 1 - 1e-7).sum() < 10
+    assert draw_kept(torch.Size((10_000,)), 1e-7).sum() > 9_990
+
+
+@pytest.mark.parametrize("shape", [(), (0, 3), (1,), (5,)])
+def test_any_number_of_values(shape):
+    assert dropout(torch.ones(shape), 0.5).shape == shape
 
 
 def test_layers_drop_in_training_only():
