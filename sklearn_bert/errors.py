@@ -5,7 +5,10 @@ Every message names the parameter, the value, what is accepted and the remedy.
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Iterable
+from types import FrameType
 from typing import Any
 
 __all__ = [
@@ -17,9 +20,12 @@ __all__ = [
     "TrainingDivergedError",
     "parameter_error",
     "shown",
+    "warn_caller",
 ]
 
 _SHOWN = 200
+# Packages whose lines are not those of the user.
+_INSIDE = (__name__.partition(".")[0], "sklearn")
 
 
 class ModelNotFoundError(OSError):
@@ -80,3 +86,12 @@ def shown(value: Any, width: int = _SHOWN) -> str:
     except Exception:  # whatever a repr of somebody else's raises
         return f"<{type(value).__name__}>"
     return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def warn_caller(message: str, category: type[Warning]) -> None:
+    """Warn at the line, outside this package and scikit-learn, that called into them."""
+    frame: FrameType | None = sys._getframe(1)
+    level = 2
+    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in _INSIDE:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

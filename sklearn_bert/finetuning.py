@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import os
-import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
@@ -28,7 +27,7 @@ from sklearn_bert.encoder.pairs import PAIRS, check_pairs
 from sklearn_bert.encoder.pooling import POOLINGS
 from sklearn_bert.encoder.randomness import own_randomness
 from sklearn_bert.encoder.sources import EMBEDDED_MODEL
-from sklearn_bert.errors import parameter_error
+from sklearn_bert.errors import parameter_error, warn_caller
 from sklearn_bert.fitting import (
     encoder_attributes,
     net_settings,
@@ -50,6 +49,7 @@ from sklearn_bert.training.module import (
     head_settings,
     n_features,
     restore_head,
+    set_dropout,
 )
 from sklearn_bert.tuning_parameters import check_tuning_parameters, head_sizes, seed_from
 from sklearn_bert.validation import Text, check_choice, check_texts, n_characters, one_or_list
@@ -225,11 +225,10 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         for name, nothing in self._for_layers.items():
             value = getattr(self, name)
             if not freezing.trainable and value != nothing:
-                warnings.warn(
+                warn_caller(
                     f"{name}={value!r} does nothing with freeze={self.freeze!r}: no layer of the "
                     f"encoder is trained.",
                     UserWarning,
-                    stacklevel=4,
                 )
         return freezing
 
@@ -296,6 +295,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         if self.warm_start and hasattr(self, "net_"):
             module = copy.deepcopy(self.net_.module_)
             self._check_warm_start(module, stages[-1], poolings)
+            set_dropout(module.head, float(self.dropout))
         else:
             module = FineTuneModule(self._head(encoder, poolings, targets), poolings, self.pairs)
         depths = [stage.depth for stage in stages]
@@ -321,12 +321,15 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         self, module: FineTuneModule, freezing: Freezing, poolings: list[str]
     ) -> None:
         lost = set(module.trained()) - freezing.trainable
-        fitted = self.reference_.model, list(module.poolings), module.pairs
-        if lost or fitted != (self.model, poolings, self.pairs):
+        head = head_settings(module.head)
+        sizes = head["hidden_layer_sizes"]
+        fitted = [self.reference_.model, list(module.poolings), module.pairs, sizes]
+        now = [self.model, poolings, self.pairs, list(head_sizes(self.hidden_layer_sizes))]
+        if lost or fitted != now or (sizes and head["activation"] != self.activation):
             raise ValueError(
-                "warm_start=True can't go on from what was fitted: model, pooling and pairs have "
-                "to be the same, and what was trained may not be frozen. Pass warm_start=False to "
-                "start anew."
+                "warm_start=True can't go on from what was fitted: model, pooling, pairs, "
+                "hidden_layer_sizes and activation have to be the same, and what was trained may "
+                "not be frozen. Pass warm_start=False to start anew."
             )
 
     def _train(
@@ -435,9 +438,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
                 "Accepted: text pairs, in two columns."
             )
         encoder = self.reference_.encoder(int(self.verbose))
-        trains = bool(self.freezing_.trainable)
-        if trains and module.encoder is None:
-            module.attach(encoder.checkpoint, self.freezing_)
+        self._attach(module, encoder.checkpoint)
         outputs, n_cut, n_texts = [], 0, 0
         for start in range(0, len(texts), _PREDICTED_TOGETHER):
             part = texts[start : start + _PREDICTED_TOGETHER]
@@ -449,6 +450,13 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         if n_cut:
             warn_cut(n_cut, n_texts, encoder.max_length)
         return np.concatenate(outputs)
+
+    def _attach(self, module: FineTuneModule, checkpoint: Checkpoint) -> None:
+        """Load what was trained, as it is not after a pickle; one thread does, the others wait."""
+        if self.freezing_.trainable and module.encoder is None:
+            with checkpoint.busy:
+                if module.encoder is None:
+                    module.attach(checkpoint, self.freezing_)
 
     def __sklearn_tags__(self) -> Any:
         """Describe the input: one column of strings, or two."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from sklearn_bert.encoder.checkpoint import Checkpoint
 from sklearn_bert.encoder.freezing import Freezing
-from sklearn_bert.errors import LongTextWarning, TrainingDivergedError
+from sklearn_bert.errors import LongTextWarning, TrainingDivergedError, warn_caller
 from sklearn_bert.persistence import EncoderReference
 from sklearn_bert.training.callbacks import BestWeights, EpochHistory
 from sklearn_bert.training.optimizer import MakeOptimizer
@@ -49,12 +48,11 @@ def encoder_attributes(reference: EncoderReference, freezing: Freezing) -> dict[
 
 
 def warn_cut(n_cut: int, n_texts: int, max_length: int) -> None:
-    """Warn that texts were cut, at the line of whoever called an estimator."""
-    warnings.warn(
+    """Warn that texts were cut."""
+    warn_caller(
         f"{n_cut:,} of {n_texts:,} texts are longer than {max_length} tokens and were cut there. "
         f"Raise max_length if the model's limit allows.",
         LongTextWarning,
-        stacklevel=4,
     )
 
 

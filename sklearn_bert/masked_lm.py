@@ -480,8 +480,12 @@ class BertMaskedLM(PretrainedMixin, BaseEstimator):
     def _checkpoint(self) -> Checkpoint:
         """Return the checkpoint, with the module attached to it, as it is not after a pickle."""
         checkpoint = self.reference_.encoder(int(self.verbose)).checkpoint
-        if self.net_.module_.model is None:
-            self.net_.module_.attach(checkpoint, self.freezing_)
+        module = self.net_.module_
+        if module.model is None:
+            # One thread loads, the others wait.
+            with checkpoint.busy:
+                if module.model is None:
+                    module.attach(checkpoint, self.freezing_)
         return checkpoint
 
     def _saved_checkpoint(self) -> Checkpoint:

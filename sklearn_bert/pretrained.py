@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import tempfile
-import warnings
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +24,12 @@ from sklearn_bert.encoder.checkpoint import Checkpoint
 from sklearn_bert.encoder.loading import content_fingerprint
 from sklearn_bert.encoder.screening import read_json
 from sklearn_bert.encoder.sources import find_model_folder
-from sklearn_bert.errors import ModelLoadError, ModelNotFoundError, parameter_error
+from sklearn_bert.errors import (
+    ModelLoadError,
+    ModelNotFoundError,
+    parameter_error,
+    warn_caller,
+)
 from sklearn_bert.serialization import from_json, to_json
 
 __all__ = ["PretrainedMixin", "Saved", "SentenceModel", "saved_class_name"]
@@ -188,9 +192,12 @@ class PretrainedMixin:
     def _portable_params(self) -> dict[str, Any]:
         """Return the parameters that mean the same on another machine, as JSON."""
         params: dict[str, Any] = self.get_params(deep=False)  # type: ignore[attr-defined]
+        if hasattr(self, "reference_"):
+            # What was fitted goes on as it is, whatever was set since.
+            params["precision"] = self.reference_.precision
         for name, said in _CODE.items():
             if params.get(name):
-                warnings.warn(said, UserWarning, stacklevel=3)
+                warn_caller(said, UserWarning)
         found = {}
         for name, value in params.items():
             on_disk = name == "cache" and value not in ("memory", None)

@@ -32,6 +32,8 @@ from sklearn_bert.validation import (
 __all__ = ["check_tuning_parameters", "head_sizes", "seed_from"]
 
 _CHOICES: dict[str, Iterable[Any]] = {
+    # Gradients are too small for float16.
+    "precision": ("auto", "float32", "bfloat16", "float64"),
     "pairs": PAIRS,
     "activation": ACTIVATIONS,
     "lr_schedule": SCHEDULES,
@@ -102,13 +104,6 @@ def check_tuning_parameters(
             check_number(name, value, minimum=minimum, below=below, accepted=accepted)
     _check_warmup(parameters["warmup"])
     head_sizes(parameters.get("hidden_layer_sizes", ()))
-    if is_word(parameters["precision"], "float16"):
-        raise parameter_error(
-            "precision",
-            "float16",
-            ["auto", "float32", "bfloat16", "float64"],
-            "Gradients are too small for float16.",
-        )
     check_verbose(parameters["verbose"])
     check_callbacks(parameters["callbacks"])
 

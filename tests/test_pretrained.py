@@ -211,6 +211,16 @@ def test_a_loaded_estimator_is_saved_and_loaded_again(fitted, tmp_path):
     np.testing.assert_array_equal(moved.predict_proba(texts), estimator.predict_proba(texts))
 
 
+def test_what_is_saved_computes_as_it_was_fitted(fitted, tmp_path):
+    estimator, texts = fitted("top")
+    expected = estimator.predict_proba(texts)
+    fitted_in = estimator.precision_
+    estimator.set_params(precision="bfloat16").save_pretrained(tmp_path)
+    loaded = BertFineTuneClassifier.from_pretrained(tmp_path)
+    assert loaded.precision_ == fitted_in == "float32"
+    np.testing.assert_allclose(loaded.predict_proba(texts), expected, atol=1e-6)
+
+
 def test_training_goes_on_from_a_loaded_estimator(fitted, tmp_path):
     estimator, texts = fitted("top")
     estimator.save_pretrained(tmp_path)

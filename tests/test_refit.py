@@ -262,6 +262,24 @@ def test_a_refit_on_other_data_equals_a_new_estimators_fit(estimator, before, af
     assert_same(used, fit(make(estimator, **settings), *data[after]), data[after][0])
 
 
+@pytest.mark.parametrize("changed", [{"hidden_layer_sizes": (3,)}, {"activation": "tanh"}])
+def test_warm_start_refuses_another_head(changed, make):
+    classifier = make(BertFineTuneClassifier, hidden_layer_sizes=(5,), warm_start=True)
+    fit(classifier, X, Y)
+    before = outputs(classifier, X)
+    with pytest.raises(ValueError, match=f"{next(iter(changed))}.*warm_start=False"):
+        fit(classifier.set_params(**changed), X, Y)
+    assert differences(outputs(classifier, X), before) == []
+
+
+def test_warm_start_drops_what_it_is_told_now(make):
+    classifier = make(BertFineTuneClassifier, dropout=0.1, warm_start=True)
+    fit(classifier, X, Y)
+    fit(classifier.set_params(dropout=0.6), X, Y)
+    drops = [m for m in classifier.net_.module_.head if isinstance(m, torch.nn.Dropout)]
+    assert [layer.p for layer in drops] == [0.6]
+
+
 def raises_at(moment, error):
     """Return a callback of the user's that raises in the second epoch."""
 

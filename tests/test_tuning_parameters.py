@@ -22,7 +22,7 @@ from sklearn_bert.tuning_parameters import check_tuning_parameters, head_sizes
         ({"head_lr": "fast"}, r"head_lr='fast'"),
         ({"warmup": 1.0}, r"warmup=1.0"),
         ({"max_grad_norm": 0}, r"max_grad_norm=0"),
-        ({"precision": "float16"}, r"precision='float16'.*Gradients"),
+        ({"precision": "float16"}, r"precision='float16'.*'float32', 'bfloat16', 'float64'"),
         ({"early_stopping": 1}, r"early_stopping=1"),
         ({"label_smoothing": -0.1}, r"label_smoothing=-0.1"),
         ({"contrastive_weight": -1}, r"contrastive_weight=-1"),

@@ -38,9 +38,10 @@ from sklearn_bert.encoder.loading import (
     content_fingerprint,
     load_encoder,
     load_tokenizer,
-    quiet_transformers,
+    one_at_a_time,
     set_weights,
     stamp,
+    using_transformers,
 )
 from sklearn_bert.encoder.sources import find_model_folder, weight_files
 from sklearn_bert.encoder.tokenization import TextTokenizer
@@ -94,7 +95,7 @@ class Checkpoint:
         self.fingerprint = fingerprint
         self.device = device
         self.precision = precision
-        with quiet_transformers():
+        with using_transformers():
             self._tokenizer = load_tokenizer(folder)
             model = load_encoder(folder, PRECISIONS[precision])
         check_vocabulary(folder, model, self._tokenizer)
@@ -145,8 +146,8 @@ class Checkpoint:
                 "max_length",
                 max_length,
                 f"{least} to {self.max_length} tokens, or None for the model's limit",
-                f"The limit of the model is {self.max_length}; for longer texts see "
-                f"long_text='chunk'.",
+                f"The limit of the model is {self.max_length}; all of longer texts is read by "
+                f"BertFeaturizer(long_text='chunk').",
             )
         return int(max_length)
 
@@ -163,7 +164,7 @@ class Checkpoint:
         Its weights are float32, or float64 if that is the precision: what is lost in rounding
         small steps to bfloat16 weights would never add up.
         """
-        with _loading, quiet_transformers():
+        with using_transformers():
             model = load_encoder(self.folder, self.exact_dtype)
         return self.placed_for_training(model)
 
@@ -193,7 +194,7 @@ class Checkpoint:
             Parameters that are no longer those of this checkpoint. Without any the files are
             copied, so that the fingerprint stays.
         """
-        with quiet_transformers():
+        with using_transformers():
             self._tokenizer.save_pretrained(folder)
             if trained:
                 model = load_encoder(self.folder, self.exact_dtype)
@@ -233,14 +234,10 @@ _loaded: weakref.WeakValueDictionary[tuple[str, str, Stamp, str, str], Checkpoin
 )
 # Keeps the latest alive between calls of estimators that hold no fitted state.
 _recent: deque[Checkpoint] = deque(maxlen=4)
-# Loading changes settings of the process (default dtype, generators, transformers' logging).
-_loading = threading.Lock()
 
 
 def _renew_locks() -> None:
     """Have a forked child not wait for threads that it has not: one may be encoding for minutes."""
-    global _loading
-    _loading = threading.Lock()
     for checkpoint in _loaded.values():
         checkpoint.renew_locks()
 
@@ -275,7 +272,7 @@ def load_checkpoint(
     ModelLoadError
         If it is there and can't be used.
     """
-    with _loading:
+    with one_at_a_time():
         folder = _find_folder(model, revision)
         fingerprint = content_fingerprint(folder)
         tokenizer_stamp = stamp([path for path in folder.iterdir() if path.suffix == ".json"])

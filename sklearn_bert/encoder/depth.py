@@ -137,26 +137,27 @@ class UpperPart(nn.Module):
         layers = _find_layers(model, int(model.config.num_hidden_layers))
         self.start = start
         self.model = _view_above(model, layers, start)
-        self._given: torch.Tensor | None = None
+        self._run = threading.local()
         layers[start].register_forward_pre_hook(weakly(self._hand_in), with_kwargs=True)
 
     def forward(self, states: torch.Tensor, attention_mask: torch.Tensor | None = None) -> Any:
         """Return the model's output for states of shape (batch, length, hidden)."""
         width = self.model.get_input_embeddings().embedding_dim
         nothing = torch.zeros(1, dtype=states.dtype, device=states.device)
-        self._given = states
+        self._run.given = states
         try:
             return self.model(
                 inputs_embeds=nothing.expand(*states.shape[:2], width),
                 attention_mask=attention_mask,
             )
         finally:
-            self._given = None
+            self._run.given = None
 
     def _hand_in(
         self, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        return None if self._given is None else _with_states(self._given, args, kwargs)
+        given = getattr(self._run, "given", None)
+        return None if given is None else _with_states(given, args, kwargs)
 
 
 class _DepthReached(Exception):

@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 
 from sklearn_bert.encoder.checkpoint import Checkpoint
-from sklearn_bert.encoder.loading import load_weights, quiet_transformers, set_weights
+from sklearn_bert.encoder.loading import load_weights, set_weights, using_transformers
 
 __all__ = ["load_language_model", "save_language_model", "trainable_language_model"]
 
@@ -37,7 +37,7 @@ def load_language_model(checkpoint: Checkpoint) -> tuple[PreTrainedModel, bool]:
     ModelLoadError
         If there is no such head for the architecture.
     """
-    with quiet_transformers():
+    with using_transformers():
         model, report = load_weights(
             AutoModelForMaskedLM, checkpoint.folder, checkpoint.exact_dtype
         )
@@ -70,6 +70,6 @@ def save_language_model(
     """
     model, _ = load_language_model(checkpoint)
     set_weights(model, trained)
-    with quiet_transformers():
+    with using_transformers():
         model.save_pretrained(folder)
         checkpoint.tokenizer.save_pretrained(folder)

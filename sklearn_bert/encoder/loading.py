@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,9 +30,10 @@ __all__ = [
     "load_encoder",
     "load_tokenizer",
     "load_weights",
-    "quiet_transformers",
+    "one_at_a_time",
     "set_weights",
     "stamp",
+    "using_transformers",
 ]
 
 # Entries of a config that tell who wrote it, not what it computes.
@@ -199,16 +202,41 @@ def check_vocabulary(folder: Path, model: PreTrainedModel, tokenizer: Any) -> No
         )
 
 
+# Loading and saving change settings of the process: default dtype, initializers, logging.
+_alone = threading.RLock()
+
+
+def _renew_lock() -> None:
+    """Have a forked child not wait for a thread that it has not."""
+    global _alone
+    _alone = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 @contextlib.contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Keep the loader's bars and reports off the user's terminal; errors are raised anyway."""
-    level = transformers_logging.get_verbosity()
-    bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
+def one_at_a_time() -> Iterator[None]:
+    """Let one thread load or save, and the others wait for it."""
+    with _alone:
         yield
-    finally:
-        transformers_logging.set_verbosity(level)
-        if bars:
-            transformers_logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def using_transformers() -> Iterator[None]:
+    """Load or save with transformers, one thread at a time, its bars and reports off the terminal.
+
+    Errors are raised anyway.
+    """
+    with one_at_a_time():
+        level = transformers_logging.get_verbosity()
+        bars = transformers_logging.is_progress_bar_enabled()
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+        try:
+            yield
+        finally:
+            transformers_logging.set_verbosity(level)
+            if bars:
+                transformers_logging.enable_progress_bar()

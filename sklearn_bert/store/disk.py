@@ -12,12 +12,11 @@ import os
 import sqlite3
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from sklearn_bert.errors import CacheWarning
+from sklearn_bert.errors import CacheWarning, warn_caller
 from sklearn_bert.store.base import Store, StoreInfo
 from sklearn_bert.store.forks import hold_during_forks
 
@@ -271,12 +270,11 @@ class DiskStore(Store):
             if self._warned:
                 return
             self._warned = True
-        warnings.warn(
+        warn_caller(
             f"The cache in {self.path.parent} {what}. What it can't give is computed, and results "
             f"stay correct. If this comes again, pass cache='memory', or a folder on a sound disk "
             f"that can be written and has room.",
             CacheWarning,
-            stacklevel=2,
         )
 
 

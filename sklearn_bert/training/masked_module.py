@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -52,7 +53,7 @@ class MaskedLMModule(nn.Module):
         self.encoder_parameters: dict[str, nn.Parameter] = {}
         self.has_pretrained_head = False
         self._trained: dict[str, torch.Tensor] = {}
-        self._masked: torch.Tensor | None = None
+        self._run = threading.local()
         self._autocast: torch.dtype | None = None
         self._exact = torch.float32
 
@@ -73,9 +74,9 @@ class MaskedLMModule(nn.Module):
         if gradient_checkpointing:
             checkpoint_activations(model.base_model)
         wrap_forward(model.base_model, weakly(self._encode))
+        train_where_it_trains(model, self.training)
         self.model = model
         self._trained = {}
-        train_where_it_trains(model, self.training)
 
     def train(self, mode: bool = True) -> MaskedLMModule:
         """Put what trains into training mode; what is frozen stays in evaluation mode."""
@@ -95,21 +96,21 @@ class MaskedLMModule(nn.Module):
         **inputs : Tensor
             What the model takes.
         """
-        self._masked = masked
+        self._run.masked = masked
         # Without gradients the head is exact: bfloat16 would make probabilities of tokens equal.
         rounds = torch.is_grad_enabled()
         try:
             with self._autocasting(masked.device, rounds):
                 logits = self.model(**inputs).logits
         finally:
-            self._masked = None
+            self._run.masked = None
         return logits[0].to(self._exact)
 
     def _encode(self, forward: Callable[..., Any], *args: Any, **inputs: Any) -> BaseModelOutput:
-        assert self._masked is not None
-        with self._autocasting(self._masked.device):
+        masked = self._run.masked
+        with self._autocasting(masked.device):
             states = forward(*args, **inputs)[0]
-        return BaseModelOutput(last_hidden_state=states[self._masked][None].to(self._exact))
+        return BaseModelOutput(last_hidden_state=states[masked][None].to(self._exact))
 
     def _autocasting(self, device: torch.device, enabled: bool = True) -> torch.autocast:
         enabled = enabled and self._autocast is not None
@@ -135,8 +136,10 @@ class MaskedLMModule(nn.Module):
         state["_modules"] = {"model": None, "head": nn.ParameterList()}
         state["_trained"] = as_arrays(self.trained())
         state["encoder_parameters"] = {}
+        del state["_run"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
+        self._run = threading.local()
         self._trained = as_tensors(state["_trained"])

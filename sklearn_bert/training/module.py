@@ -298,16 +298,25 @@ def head_settings(head: nn.Sequential) -> dict[str, Any]:
     }
 
 
+def set_dropout(head: nn.Sequential, p: float) -> None:
+    """Have a head drop another share of values."""
+    for layer in head:
+        if isinstance(layer, nn.Dropout):
+            layer.p = p
+
+
 def _new_linear(inner: int, outer: int, is_last: bool) -> nn.Linear:
     linear: nn.Linear = nn.utils.skip_init(nn.Linear, inner, outer, dtype=torch.float32)
+    # Not by torch.nn.init: transformers replaces it while another thread loads a model.
+    weight, bias = linear.weight.data, linear.bias.data
     if is_last:
-        nn.init.normal_(linear.weight, std=0.02, generator=generator())
-        nn.init.zeros_(linear.bias)
+        weight.normal_(std=0.02, generator=generator())
+        bias.zero_()
         return linear
     # As PyTorch starts linear maps.
     bound = inner**-0.5
-    nn.init.uniform_(linear.weight, -bound, bound, generator=generator())
-    nn.init.uniform_(linear.bias, -bound, bound, generator=generator())
+    weight.uniform_(-bound, bound, generator=generator())
+    bias.uniform_(-bound, bound, generator=generator())
     return linear
 
 

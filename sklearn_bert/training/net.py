@@ -7,6 +7,7 @@ means "stop" is told apart from Ctrl-C, and a loss that is no number ends the tr
 from __future__ import annotations
 
 import contextlib
+import dis
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -133,8 +134,8 @@ class FineTuning:
         """Call callbacks, which stop the training with KeyboardInterrupt in skorch."""
         try:
             super().notify(method_name, **cb_kwargs)  # type: ignore[misc]
-        except KeyboardInterrupt:
-            raise _Stop from None
+        except KeyboardInterrupt as error:
+            raise (_Stop if _was_raised(error) else _Interrupted) from None
 
     def get_iterator(self: Any, dataset: Any, training: bool = False) -> Batches:
         """Iterate over batches of like length in training, and in order otherwise."""
@@ -229,6 +230,15 @@ class FineTuning:
             targets.append(to_numpy(batch[1]))
         score = self.score_outputs(np.concatenate(outputs), np.concatenate(targets))
         return sum(losses) / len(dataset), score
+
+
+def _was_raised(error: BaseException) -> bool:
+    """Say whether a `raise` is behind an exception; Ctrl-C comes anywhere else."""
+    traceback = error.__traceback__
+    assert traceback is not None
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback.tb_frame.f_code.co_code[traceback.tb_lasti] == dis.opmap["RAISE_VARARGS"]
 
 
 def _clip(parameters: Sequence[nn.Parameter], max_norm: float) -> None:

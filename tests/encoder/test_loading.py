@@ -14,7 +14,7 @@ from sklearn_bert.encoder.loading import (
     content_fingerprint,
     load_encoder,
     load_tokenizer,
-    quiet_transformers,
+    using_transformers,
 )
 from sklearn_bert.errors import ModelLoadError
 
@@ -88,7 +88,7 @@ def test_transformers_says_nothing_within_and_as_before_after():
     transformers_logging.set_verbosity_info()
     transformers_logging.enable_progress_bar()
     try:
-        with quiet_transformers():
+        with using_transformers():
             assert transformers_logging.get_verbosity() == transformers_logging.ERROR
             assert not transformers_logging.is_progress_bar_enabled()
         assert transformers_logging.get_verbosity() == transformers_logging.INFO

@@ -1,4 +1,7 @@
+"""The nets that train: stopping, Ctrl-C, accumulation, order, and what estimators make of it."""
+
 import re
+import signal
 
 import numpy as np
 import pytest
@@ -280,6 +283,19 @@ def test_a_callback_stops_the_training_quietly(where, net_of, capsys):
     assert stop.called.count(where) == 1
     assert stop.called[-1] == "on_train_end"
     assert capsys.readouterr().out == ""
+
+
+class Presses(Callback):
+    """Has Ctrl-C pressed while it is at work, or within what it calls."""
+
+    def on_epoch_end(self, net, **kwargs):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_in_a_callback_comes_through(net_of):
+    net, dataset = net_of("all", callbacks=[Presses()])
+    with pytest.raises(KeyboardInterrupt):
+        net.train(dataset, None)
 
 
 class Interrupted(LabelledTexts):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sklearn_bert import BertFeaturizer, BertFineTuneClassifier
+from sklearn_bert import BertFeaturizer, BertFineTuneClassifier, BertMaskedLM
 
 GOOD = ["the film is good", "a good story", "very good", "wonderful film", "good, very wonderful"]
 BAD = ["the film is bad", "a dull story", "very bad", "dull film", "bad, very dull was it"]
@@ -32,6 +32,20 @@ def classifier(saved_model):
         freeze="all",
         head_lr=0.01,
         max_epochs=2,
+        batch_size=8,
+        precision="float32",
+        device="cpu",
+        random_state=0,
+    )
+
+
+@pytest.fixture
+def masked_lm(saved_model):
+    """A masked language model, trained for a short epoch."""
+    return BertMaskedLM(
+        saved_model("bert"),
+        chunk_length=16,
+        max_epochs=1,
         batch_size=8,
         precision="float32",
         device="cpu",
