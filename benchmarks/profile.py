@@ -38,8 +38,11 @@ _KINDS = {
         "mkldnn::_linear_pointwise",
         "aten::addmm",
         "aten::mm",
+        # What float32 maps are.
+        "aten::_convolution",
+        "aten::convolution_backward",
         "aten::mkldnn_convolution",
-        "aten::convolution",
+        "aten::_slow_conv2d",
     ),
     _ATTENTION: ("aten::bmm", "aten::baddbmm"),
     "softmax": ("aten::_softmax",),
@@ -146,13 +149,18 @@ def _kind(operator: str) -> str:
 
 def _flop(operator: str, shapes: Sequence[Sequence[int]]) -> float:
     """Count the operations of one call of a product by the shapes of what it was given."""
+    if operator in ("aten::mm", "aten::bmm"):
+        return 2 * math.prod(shapes[0]) * shapes[1][-1]
+    if operator in ("aten::addmm", "aten::baddbmm"):
+        return 2 * math.prod(shapes[1]) * shapes[2][-1]
     if operator == "mkldnn::_linear_pointwise":
-        states, _, bias = shapes[:3]
-        return 2 * math.prod(states) * bias[0]
-    if operator.startswith("aten::mkldnn_convolution"):
+        return 2 * math.prod(shapes[0]) * shapes[2][0]
+    if operator == "aten::_convolution":
         return 2 * math.prod(shapes[0]) * shapes[1][0]
-    left, right = shapes[1:3] if operator in ("aten::addmm", "aten::baddbmm") else shapes[:2]
-    return 2 * math.prod(left) * right[-1]
+    if operator == "aten::convolution_backward":
+        return 4 * math.prod(shapes[1]) * shapes[2][0]
+    # What one of these calls.
+    return 0
 
 
 def _add_shares(report: Report, names: Sequence[str]) -> None:
