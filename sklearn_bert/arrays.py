@@ -56,6 +56,9 @@ def as_array(name: str, values: Any, n_samples: int, what: str, accepted: str) -
     several = len({str(dtype) for dtype in np.atleast_1d(np.asarray(dtypes, dtype=object))}) > 1
     try:
         array = np.asarray(values, dtype=object if several else None)
+        if array.dtype.kind == "T":
+            # NumPy's strings of any length, which scikit-learn does not know.
+            array = array.astype(object)
         if array.dtype.kind in "US" and not hasattr(values, "dtype"):
             array = _strings_or_objects(array, values)
     except (TypeError, ValueError) as error:
@@ -121,6 +124,10 @@ def _length(values: Any) -> int | None:
 def _strings_or_objects(array: np.ndarray, values: Any) -> np.ndarray:
     """Return strings as they are, and what NumPy made strings of as objects."""
     objects = np.array(values, dtype=object)
-    kinds = set(map(type, objects.ravel().tolist()))
+    items = objects.ravel().tolist()
+    kinds = set(map(type, items))
+    if str not in kinds and all(issubclass(kind, str) for kind in kinds):
+        # NumPy takes the names of members of an enumeration, cut to the length of their values.
+        return np.array([str.__str__(item) for item in items]).reshape(objects.shape)
     of_one_kind = any(all(issubclass(kind, text) for kind in kinds) for text in (str, bytes))
     return array if of_one_kind else objects

@@ -16,6 +16,7 @@ from sklearn_bert.labels import KINDS, Labels, as_labels, learn_labels
 from sklearn_bert.samples import Samples, Targets
 from sklearn_bert.training.module import FineTuneModule
 from sklearn_bert.training.net import FineTuning
+from sklearn_bert.validation import is_missing
 
 __all__ = ["BertFineTuneClassifier"]
 
@@ -362,7 +363,8 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         Returns
         -------
         float
-            Share of samples all of whose labels are right.
+            Share of samples all of whose labels are right. Labels of tasks that are missing are
+            left out, and samples without any.
         """
         predicted = self.predict(X)
         labels = as_labels("y", y, len(predicted))
@@ -373,8 +375,14 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         weights = check_sample_weight("sample_weight", sample_weight, len(predicted))
         # As objects: labels of another kind are wrong ones, and no error.
         right = np.equal(predicted.astype(object), labels.astype(object)).astype(bool)
-        of_samples = right.reshape(len(predicted), -1).all(axis=1)
-        return float(np.average(of_samples, weights=weights))
+        if right.ndim == 1:
+            return float(np.average(right, weights=weights))
+        there = np.array([[not is_missing(label) for label in row] for row in labels.tolist()])
+        some = there.any(axis=1)
+        if not some.any():
+            raise ValueError("y has no labels. Accepted: at least one label in a sample.")
+        of_samples = (right | ~there)[some].all(axis=1)
+        return float(np.average(of_samples, weights=None if weights is None else weights[some]))
 
     def _encode_targets(self, y: Any, n_samples: int) -> Targets:
         y = as_labels("y", y, n_samples)

@@ -147,7 +147,8 @@ class OneLabel(Labels):
             of_class[present] = compute_class_weight("balanced", classes=present, y=targets)
             return of_class[targets]
         known = self.classes.tolist()
-        if isinstance(class_weight, dict) and set(class_weight) <= set(known):
+        # A fold may lack a class; where none is known, it is a mistake.
+        if isinstance(class_weight, dict) and (not class_weight or set(class_weight) & set(known)):
             weights = [class_weight.get(label, 1.0) for label in known]
             if all(isinstance(w, Real) and 0 <= as_float(w) < math.inf for w in weights):
                 return np.array(weights, dtype=np.float64)[targets]

@@ -88,7 +88,7 @@ class TrainingCurveDisplay(Display):
         Parameters
         ----------
         estimator : object
-            With `history_`: one that fine-tunes, or a Pipeline that ends with one.
+            One that fine-tunes, a Pipeline that ends with one, or a search that was refit on one.
         score_name : str, default="validation score"
             What the score is called.
         ax : matplotlib Axes, default=None
@@ -98,10 +98,19 @@ class TrainingCurveDisplay(Display):
         ------
         NotFittedError
             If the estimator is not fitted.
+        TypeError
+            If it is none that fine-tunes.
         """
         from sklearn.utils.validation import check_is_fitted
 
-        last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+        best = getattr(estimator, "best_estimator_", estimator)
+        last = best.steps[-1][1] if hasattr(best, "steps") else best
+        if not hasattr(last, "max_epochs"):
+            raise TypeError(
+                f"estimator is a {type(estimator).__name__} without a history of training. "
+                f"Accepted: one that fine-tunes, a Pipeline that ends with one, or a search with "
+                f"refit=True that was fitted on one."
+            )
         check_is_fitted(last, "history_")
         return cls(history=last.history_, score_name=score_name).plot(ax=ax)
 
@@ -320,7 +329,7 @@ class LayerPoolingDisplay(Display):
         Parameters
         ----------
         search : GridSearchCV, RandomizedSearchCV or the like
-            Fitted, over `layers` and `pooling` of a featurizer.
+            Fitted, over `layers`, `pooling` or both of a featurizer.
         metric : str, default="score"
             Of several metrics the one to draw, by its name in ``cv_results_``.
         score_name : str, default=None
@@ -334,7 +343,9 @@ class LayerPoolingDisplay(Display):
             If the search varied neither layers nor pooling, or has no such metric.
         """
         results = _Results.of(search, metric)
-        layers, poolings = results.values("layers"), results.values("pooling")
+        # Of the two, the one that was not varied is the estimator's own.
+        layers = results.values("layers", or_own=bool(results.varied("pooling")))
+        poolings = results.values("pooling", or_own=bool(results.varied("layers")))
         best = results.best_by(list(zip(poolings, layers, strict=True)))
         columns, rows = list(dict.fromkeys(layers)), list(dict.fromkeys(poolings))
         scores = np.full((len(rows), len(columns)), np.nan)
@@ -372,6 +383,7 @@ class LayerPoolingDisplay(Display):
 class _Results:
     """What a search found, a row for each candidate."""
 
+    own: Mapping[str, Any]
     params: list[Mapping[str, Any]]
     scores: np.ndarray
     deviations: np.ndarray
@@ -387,29 +399,54 @@ class _Results:
             known = [name.removeprefix("mean_test_") for name in found if "mean_test_" in name]
             raise parameter_error("metric", metric, known)
         return cls(
+            search.estimator.get_params(),
             found["params"],
             np.asarray(found[f"mean_test_{metric}"]),
             np.asarray(found[f"std_test_{metric}"]),
             np.asarray(found["mean_fit_time"]),
         )
 
-    def values(self, parameter: str) -> list[Any]:
-        """Return the value that each candidate has; lists as tuples."""
+    def varied(self, parameter: str) -> list[str]:
+        """Return the names, with the prefix of a step, under which the search varied it."""
         names = sorted({name for row in self.params for name in row})
-        fitting = [name for name in names if name.split("__")[-1] == parameter]
-        if len(fitting) != 1:
+        return [name for name in names if name.split("__")[-1] == parameter]
+
+    def values(self, parameter: str, or_own: bool = False) -> list[Any]:
+        """Return the value that each candidate has, None where there is none; lists as tuples.
+
+        Parameters
+        ----------
+        parameter : str
+            Without the prefix of a step.
+        or_own : bool, default=False
+            Whether the estimator's own value will do where the search did not vary it.
+        """
+        names = self.varied(parameter)
+        if not names and or_own:
+            names = [name for name in self.own if name.split("__")[-1] == parameter]
+        if len(names) != 1:
+            tried = sorted({name for row in self.params for name in row})
             raise ValueError(
-                f"The search varied {names}, of which {len(fitting)} end with {parameter!r}. "
+                f"The search varied {tried}, of which {len(names)} end with {parameter!r}. "
                 f"Accepted: a search that varied one such parameter."
             )
-        found = [row.get(fitting[0]) for row in self.params]
+        found = [self._value(row, names[0]) for row in self.params]
         return [tuple(value) if isinstance(value, list) else value for value in found]
 
+    def _value(self, row: Mapping[str, Any], name: str) -> Any:
+        """Return the value in a candidate, None if it put something else in the step's place."""
+        parts = name.split("__")
+        replaced = any("__".join(parts[:n]) in row for n in range(1, len(parts)))
+        return row.get(name, None if replaced else self.own.get(name))
+
     def best_by(self, keys: list[Any]) -> dict[Any, int]:
-        """Return the row with the best score for each key."""
+        """Return the row with the best score for each key; a fit that failed is the worst."""
+        scores = np.where(np.isnan(self.scores), -np.inf, self.scores)
         best: dict[Any, int] = {}
         for row, key in enumerate(keys):
-            if key not in best or self.scores[row] > self.scores[best[key]]:
+            if key is None or (isinstance(key, tuple) and None in key):
+                continue
+            if key not in best or scores[row] > scores[best[key]]:
                 best[key] = row
         return best
 

@@ -182,14 +182,19 @@ def _sequence_columns(X: Sequence[Any], name: str) -> list[list[Any]]:
     items = list(X)
     if not any(issubclass(kind, tuple) for kind in set(map(type, items))):
         return [items]
+    width = _n_halves(items[0])
     for position, item in enumerate(items):
-        if not isinstance(item, tuple) or len(item) != len(items[0]):
+        if _n_halves(item) != width:
             raise ValueError(
                 f"{name}[{position}]={shown(item, _WIDTH)} does not match "
                 f"{name}[0]={shown(items[0], _WIDTH)}. Accepted: strings everywhere, or "
                 f"2-tuples of strings everywhere."
             )
     return [list(column) for column in zip(*items, strict=True)]
+
+
+def _n_halves(item: Any) -> int:
+    return len(item) if isinstance(item, tuple) else 0
 
 
 def _is_plain_sequence(X: Any) -> bool:

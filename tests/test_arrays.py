@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from enum import Enum
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,25 @@ def test_missing_values_and_numbers_among_strings_stay_what_they_are():
     assert array([["a", 1], ["b", 2], ["c", None]]).tolist() == [["a", 1], ["b", 2], ["c", None]]
     assert array([["a"], [b"b"], ["c"]]).tolist() == [["a"], [b"b"], ["c"]]
     assert array(["a", "b", "c"]).dtype.kind == "U"
+
+
+# Unlike those of StrEnum, members have a str of their own.
+class Mood(str, Enum):  # noqa: UP042
+    GOOD = "pos"
+    GREY = "neu"
+    GRIM = "neg"
+
+
+def test_members_of_a_string_enumeration_are_their_values():
+    assert array(list(Mood)).tolist() == ["pos", "neu", "neg"]
+    assert array([[Mood.GOOD, Mood.GRIM]] * 3).tolist() == [["pos", "neg"]] * 3
+
+
+@pytest.mark.skipif(not hasattr(np.dtypes, "StringDType"), reason="NumPy is older than 2")
+def test_numpys_strings_of_any_length():
+    found = array(np.array(["a", "bcd", "e"], dtype=np.dtypes.StringDType()))
+    assert found.dtype == object
+    assert found.tolist() == ["a", "bcd", "e"]
 
 
 @pytest.mark.parametrize(

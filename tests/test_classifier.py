@@ -392,6 +392,13 @@ def test_class_weights_come_from_what_is_trained_on(make):
     assert (balanced.predict_proba(rare)[:, 1] > plain.predict_proba(rare)[:, 1]).all()
 
 
+def test_class_weights_of_classes_that_a_fold_lacks_are_left_out(make):
+    weights = {"down": 1.0, "up": 3.0}
+    expected = make(freeze="all", class_weight=weights).fit(X, Y).predict_proba(X)
+    found = make(freeze="all", class_weight=weights | {"rare": 5.0}).fit(X, Y).predict_proba(X)
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_sample_weights_count(make):
     weights = np.where(Y == "up", 9.0, 1.0)
     plain = make(freeze="all", head_lr=1e-2).fit(X, Y).predict_proba(X)[:, 1]

@@ -94,6 +94,23 @@ def test_tasks_are_learnt_with_missing_labels(make):
     assert classifier.score(X, TASKS) == (predicted == TASKS).all(axis=1).mean()
 
 
+def test_missing_labels_are_left_out_of_the_score(make):
+    classifier = make(freeze=-2).fit(X, TASKS)
+    predicted = classifier.predict(X)
+    y = predicted.astype(object)
+    y[::3, 0] = None
+    y[1::3, 1] = np.nan
+    y[2] = None
+    assert classifier.score(X, y) == 1
+    y[3, 1] = 3 if y[3, 1] != 3 else 5
+    assert classifier.score(X, y) == pytest.approx(1 - 1 / (len(X) - 1))
+    weights = np.ones(len(X))
+    weights[3] = 0
+    assert classifier.score(X, y, sample_weight=weights) == 1
+    with pytest.raises(ValueError, match="y has no labels"):
+        classifier.score(X, np.full(y.shape, None))
+
+
 @pytest.mark.parametrize("y", [SETS, TASKS], ids=["sets", "tasks"])
 def test_several_labels_are_validated_and_stopped_early(y, make):
     classifier = make(freeze=-1, max_epochs=6).fit(X, y, X_val=X[:20], y_val=y[:20])

@@ -3,10 +3,11 @@ import builtins
 import matplotlib
 import numpy as np
 import pytest
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import FitFailedWarning, NotFittedError
+from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 
 from sklearn_bert import (
     BertFeaturizer,
@@ -87,6 +88,19 @@ class TestTrainingCurve:
         with pytest.raises(NotFittedError):
             TrainingCurveDisplay.from_estimator(BertFineTuneClassifier())
 
+    def test_of_a_search_it_draws_the_best(self, saved_model):
+        classifier = BertFineTuneClassifier(saved_model(), freeze="all", **TUNING)
+        search = GridSearchCV(classifier, {"head_lr": [1e-2]}, cv=2).fit(TEXTS, Y)
+        display = TrainingCurveDisplay.from_estimator(search)
+        assert display.history == search.best_estimator_.history_
+
+    def test_what_has_no_history(self):
+        search = GridSearchCV(LogisticRegression(), {"C": [1]}, cv=2)
+        search.fit(np.arange(10)[:, None], Y)
+        for estimator in (search, LogisticRegression(), BertFeaturizer()):
+            with pytest.raises(TypeError, match=r"without a history of training.*fine-tunes"):
+                TrainingCurveDisplay.from_estimator(estimator)
+
 
 class TestFreezeDepth:
     def search(self, saved_model, grid, **params):
@@ -128,8 +142,50 @@ class TestFreezeDepth:
         with pytest.raises(ValueError, match=r"varied \['head_lr'\], of which 0 end with 'freeze'"):
             FreezeDepthDisplay.from_search(search)
 
+    def test_a_fit_that_failed_is_not_the_best(self, saved_model):
+        grid = {"freeze": ["all"], "head_lr": [-1, 1e-2, -2]}
+        with pytest.warns(FitFailedWarning), pytest.warns(UserWarning, match="non-finite"):
+            search = self.search(saved_model, grid)
+        drawn = FreezeDepthDisplay.from_search(search).ax_.lines[0].get_ydata()
+        np.testing.assert_array_equal(drawn, search.cv_results_["mean_test_score"][1:2])
+
+    def test_candidates_without_a_depth(self, saved_model):
+        """Some have the estimator's own, and some are other estimators."""
+        tuned = BertFineTuneClassifier(saved_model(), freeze=-1, **TUNING)
+        texts = make_pipeline(CountVectorizer(), LogisticRegression())
+        grid = [{"clf__freeze": ["all"]}, {"clf__head_lr": [1e-2]}, {"clf": [texts]}]
+        search = GridSearchCV(Pipeline([("clf", tuned)]), grid, cv=2, refit=False).fit(TEXTS, Y)
+        display = FreezeDepthDisplay.from_search(search)
+        assert labels(display.ax_.get_xticklabels()) == ["all", "-1"]
+        drawn = display.ax_.lines[0].get_ydata()
+        np.testing.assert_array_equal(drawn, search.cv_results_["mean_test_score"][:2])
+
 
 class TestLayerPooling:
+    @pytest.mark.parametrize(
+        ("grid", "columns", "rows"),
+        [
+            ({"bert__layers": [0, 1]}, ["0", "1"], ["max"]),
+            ({"bert__pooling": ["cls", "mean"]}, ["-2"], ["cls", "mean"]),
+        ],
+    )
+    def test_what_was_not_varied_is_the_featurizers_own(self, grid, columns, rows, saved_model):
+        featurizer = BertFeaturizer(saved_model(), layers=-2, pooling="max", **SETTINGS)
+        pipeline = Pipeline([("bert", featurizer), ("clf", LogisticRegression())])
+        search = GridSearchCV(pipeline, grid, cv=2).fit(TEXTS, Y)
+        display = LayerPoolingDisplay.from_search(search)
+        assert labels(display.ax_.get_xticklabels()) == columns
+        assert labels(display.ax_.get_yticklabels()) == rows
+        np.testing.assert_array_equal(display.scores.ravel(), search.cv_results_["mean_test_score"])
+
+    def test_a_search_over_neither(self, saved_model):
+        pipeline = Pipeline(
+            [("bert", BertFeaturizer(saved_model(), **SETTINGS)), ("clf", LogisticRegression())]
+        )
+        search = GridSearchCV(pipeline, {"clf__C": [1]}, cv=2).fit(TEXTS, Y)
+        with pytest.raises(ValueError, match="0 end with 'layers'"):
+            LayerPoolingDisplay.from_search(search)
+
     def test_it_draws_each_pair(self, saved_model):
         pipeline = Pipeline(
             [("bert", BertFeaturizer(saved_model(), **SETTINGS)), ("clf", LogisticRegression())]

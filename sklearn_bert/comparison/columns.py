@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from sklearn_bert.comparison.clock import duration
@@ -69,7 +70,7 @@ def name_width(names: Sequence[str]) -> int:
 
 
 def size_of(n_bytes: float) -> str:
-    """Return bytes as a reader says them.
+    """Return bytes as a reader says them; NaN is what has no size.
 
     Examples
     --------
@@ -77,6 +78,8 @@ def size_of(n_bytes: float) -> str:
     >>> [size_of(n_bytes) for n_bytes in (512, 20_480, 91_000_000)]
     ['512 B', '20.5 kB', '91.0 MB']
     """
+    if math.isnan(n_bytes):
+        return "none"
     for unit in ("B", "kB", "MB"):
         if n_bytes < 1000:
             return f"{n_bytes:.0f} B" if unit == "B" else f"{n_bytes:.1f} {unit}"

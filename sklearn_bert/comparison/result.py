@@ -252,10 +252,15 @@ class Comparison:
         found = []
         n_twins = int(self.duplicates.any.sum())
         if n_twins:
+            without = (
+                "no text is without such a twin"
+                if n_twins == len(self.y)
+                else f"without them the {METRIC_NAMES[self.scoring]} of the best is "
+                f"{self.score_without_duplicates:.3f}"
+            )
             found.append(
                 f"Mind that {n_twins:,} of {len(self.y):,} texts occur, exactly or nearly, in "
-                f"another fold too, which flatters scores: without them the "
-                f"{METRIC_NAMES[self.scoring]} of the best is {self.score_without_duplicates:.3f}."
+                f"another fold too, which flatters scores: {without}."
             )
         if self.lengths.n_cut:
             found.append(

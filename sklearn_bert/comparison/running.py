@@ -63,7 +63,7 @@ class CandidateResult:
         The highest probability of a class; NaN without probabilities.
     encode_time, predict_time : float
         Seconds to encode what was not kept yet, and to predict 1,000 new texts.
-    pickle_bytes : int
+    pickle_bytes : float
         Size of a fitted estimator.
     texts_encoded : int
         Texts that passed frozen layers.
@@ -80,7 +80,7 @@ class CandidateResult:
     confidences: np.ndarray = field(default_factory=lambda: np.empty(0))
     encode_time: float = 0.0
     predict_time: float = math.nan
-    pickle_bytes: int = 0
+    pickle_bytes: float = 0
     texts_encoded: int = 0
     seconds: float = 0.0
     warnings: list[str] = field(default_factory=list)
@@ -180,10 +180,14 @@ def refit_share(n_folds: int) -> float:
     return n_folds / max(1, n_folds - 1)
 
 
-def pickled_size(estimator: Any) -> int:
-    """Return the bytes of an estimator's pickle, without holding them."""
+def pickled_size(estimator: Any) -> float:
+    """Return the bytes of an estimator's pickle, without holding them; NaN if it has none."""
     counter = _Counter()
-    pickle.dump(estimator, counter)
+    try:
+        pickle.dump(estimator, counter)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        # A function that was made on the spot, say. It is no less of a candidate for it.
+        return math.nan
     return counter.size
 
 

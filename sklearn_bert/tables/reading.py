@@ -9,6 +9,7 @@ import difflib
 import itertools
 import json
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -22,6 +23,9 @@ from sklearn_bert.tables.encodings import find_encoding
 __all__ = ["find_column", "read_chunks"]
 
 _DELIMITERS = ",;\t|"
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+# What pandas calls an index without a name when it writes Parquet.
+_NAMELESS_INDEX = re.compile(r"__index_level_\d+__")
 _SHOWN = 20
 # What to do with files of kinds that people have, and that are not read.
 _REMEDIES = {
@@ -118,7 +122,7 @@ def _delimited(path: Path, rows: int, encoding: str | None) -> Iterator[pd.DataF
         header = stream.readline()
         if not header.strip():
             raise TableError(f"{path} is empty, or its first line is. It has to name the columns.")
-        delimiter = max(_DELIMITERS, key=header.count)
+        delimiter = _delimiter(header, tabs_first=path.suffix.lower() == ".tsv")
         stream.seek(0)
         try:
             reader = pd.read_csv(
@@ -139,6 +143,12 @@ def _delimited(path: Path, rows: int, encoding: str | None) -> Iterator[pd.DataF
                 f"{path} is broken: {reason}. Rows must have as many cells as the header, and "
                 f"texts with {delimiter!r} or line breaks in them must be in quotation marks."
             ) from error
+
+
+def _delimiter(header: str, tabs_first: bool) -> str:
+    """Return what stands most often between the names, and not within those in quotes."""
+    bare = _QUOTED.sub("", header)
+    return "\t" if tabs_first and "\t" in bare else max(_DELIMITERS, key=bare.count)
 
 
 def _first_long_row(path: Path, encoding: str, delimiter: str) -> str:
@@ -163,10 +173,20 @@ def _next_whole(reader: Iterator[pd.DataFrame]) -> pd.DataFrame | None:
 
 
 def _json_lines(path: Path, rows: int, encoding: str | None) -> Iterator[pd.DataFrame]:
-    with path.open(encoding=encoding or find_encoding(path)) as stream:
-        numbered = ((number, line) for number, line in enumerate(stream, 1) if line.strip())
-        while part := list(itertools.islice(numbered, rows)):
-            yield pd.DataFrame([_json_row(path, number, line) for number, line in part])
+    encoding = encoding or find_encoding(path)
+    # Read once before, so that the first rows have all columns, and what is broken is found first.
+    columns = list(dict.fromkeys(key for row in _json_rows(path, encoding) for key in row))
+    found = _json_rows(path, encoding)
+    while part := list(itertools.islice(found, rows)):
+        # Integers beside gaps would become floats.
+        yield pd.DataFrame(part, columns=columns, dtype=object)
+
+
+def _json_rows(path: Path, encoding: str) -> Iterator[dict[str, Any]]:
+    with path.open(encoding=encoding) as stream:
+        for number, line in enumerate(stream, 1):
+            if line.strip():
+                yield _json_row(path, number, line)
 
 
 def _json_row(path: Path, number: int, line: str) -> dict[str, Any]:
@@ -190,8 +210,14 @@ def _parquet(path: Path, rows: int, encoding: str | None) -> Iterator[pd.DataFra
         raise _missing("pyarrow", path) from error
     try:
         with ParquetFile(path) as file:
+            names = _distinct(file.schema_arrow.names)
+            columns = [name for name in names if not _NAMELESS_INDEX.fullmatch(name)]
             for batch in file.iter_batches(batch_size=rows):
-                yield batch.to_pandas()
+                # Arrow's types have integers with gaps, dates and lists as they are in the file.
+                frame = batch.rename_columns(names).to_pandas(
+                    ignore_metadata=True, types_mapper=pd.ArrowDtype
+                )
+                yield frame[columns]
     except ArrowException as error:
         raise TableError(f"{path} is no Parquet file that can be read ({error}).") from error
 
@@ -208,16 +234,28 @@ def _excel(path: Path, rows: int, encoding: str | None) -> Iterator[pd.DataFrame
         raise TableError(f"{path} is no workbook that can be read ({error}).") from error
     try:
         cells = book.worksheets[0].iter_rows(values_only=True)
-        header = [str(name) for name in next(cells, ()) if name is not None]
-        if not header:
+        first = list(next(cells, ()))
+        while first and first[-1] is None:
+            first.pop()
+        if not first:
             raise TableError(f"{path}: the first row of the first sheet has to name the columns.")
-        width = len(header)
+        header, width = _distinct(first), len(first)
         full = (row[:width] for row in cells if any(cell is not None for cell in row))
         while part := list(itertools.islice(full, rows)):
             padded = [(*row, *[None] * (width - len(row))) for row in part]
             yield pd.DataFrame(padded, columns=header, dtype=object)
     finally:
         book.close()
+
+
+def _distinct(header: Iterable[Any]) -> list[str]:
+    """Return the names of columns, as pandas has them of a CSV: none is empty or comes twice."""
+    names: list[str] = []
+    for place, cell in enumerate(header):
+        name = f"Unnamed: {place}" if cell is None or not str(cell).strip() else str(cell)
+        numbered = (f"{name}.{number}" for number in itertools.count(1))
+        names.append(next(n for n in itertools.chain([name], numbered) if n not in names))
+    return names
 
 
 def _missing(package: str, path: Path) -> TableError:

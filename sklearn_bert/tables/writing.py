@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from sklearn_bert.errors import TableError
@@ -60,10 +61,34 @@ def writer(path: str | os.PathLike[str]) -> Iterator[_Write]:
 
 @contextlib.contextmanager
 def _delimited(path: Path, delimiter: str) -> Iterator[_Write]:
+    columns: list[Any] = []
     with path.open("w", encoding="utf-8", newline="") as stream:
-        yield lambda chunk: chunk.to_csv(
-            stream, sep=delimiter, index=False, header=stream.tell() == 0, lineterminator="\n"
+
+        def write(chunk: pd.DataFrame) -> None:
+            first = not columns
+            _like_the_first(chunk, columns).to_csv(
+                stream, sep=delimiter, index=False, header=first, lineterminator="\n"
+            )
+
+        yield write
+
+
+def _like_the_first(chunk: pd.DataFrame, columns: list[Any]) -> pd.DataFrame:
+    """Return rows with the columns of the first ones, which are noted in `columns`.
+
+    Raises
+    ------
+    TableError
+        If there are others.
+    """
+    columns += [] if columns else list(chunk.columns)
+    new = [str(name) for name in chunk.columns if name not in columns]
+    if new:
+        raise TableError(
+            f"These rows have columns that the first rows have not: {', '.join(new[:5])}. Write "
+            f"JSONL instead, or give all rows the same columns."
         )
+    return chunk.reindex(columns=columns)
 
 
 @contextlib.contextmanager
@@ -80,7 +105,11 @@ def _json_lines(path: Path) -> Iterator[_Write]:
 
 def _plain(value: Any) -> Any:
     """Return a cell as the `json` module takes it; what is missing as null."""
-    return None if is_missing(value) else getattr(value, "item", lambda: value)()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if is_missing(value):
+        return None
+    return value.item() if isinstance(value, np.generic) else value
 
 
 @contextlib.contextmanager
@@ -94,13 +123,15 @@ def _parquet(path: Path) -> Iterator[_Write]:
         ) from error
     with contextlib.ExitStack() as stack:
         opened: list[ParquetWriter] = []
+        columns: list[Any] = []
 
         def write(chunk: pd.DataFrame) -> None:
             # The first rows tell the types of all.
             schema = opened[0].schema if opened else None
+            chunk = _like_the_first(chunk, columns)
             try:
                 table = pa.Table.from_pandas(chunk, schema=schema, preserve_index=False)
-            except (pa.ArrowException, KeyError) as error:
+            except pa.ArrowException as error:
                 raise TableError(
                     f"Parquet has one type a column, and these rows do not fit: {error}. Write "
                     f"CSV or JSONL instead."

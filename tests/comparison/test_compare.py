@@ -19,6 +19,7 @@ from sklearn_bert import BertFeaturizer, BertFineTuneClassifier, compare
 from sklearn_bert.comparison import comparing, default_candidates
 from sklearn_bert.comparison.clock import Clock
 from sklearn_bert.comparison.recommending import recommend
+from sklearn_bert.comparison.report import render
 from sklearn_bert.comparison.running import METRICS, CandidateResult
 from sklearn_bert.datasets import load_sample_reviews
 from sklearn_bert.encoder import work
@@ -157,6 +158,22 @@ def test_what_is_said_of_the_best(compared):
     assert (wrong["true"] != wrong["predicted"]).all()
     assert wrong["confidence"].is_monotonic_decreasing
     assert wrong["text"].tolist() == [TEXTS[row] for row in wrong.index]
+
+
+def test_a_candidate_without_a_pickle_has_no_size(compared):
+    """A function made on the spot can't be pickled."""
+    letters = make_pipeline(TfidfVectorizer(analyzer=lambda text: list(text)), RidgeClassifier())
+    result = compared(candidates={"letters": letters})
+    assert result.best_name_ == "letters"
+    assert np.isnan(result.table.loc["letters", "pickle_bytes"])
+    assert "none" in render(result, "Letters")
+
+
+def test_where_all_texts_are_twins_no_score_without_them_is_said(compared):
+    result = compared(TEXTS[:6] * 5, Y[:6].tolist() * 5, candidates={"chance": CHANCE})
+    assert result.duplicates.any.all()
+    assert "no text is without such a twin" in result.recommendation
+    assert "nan" not in result.recommendation
 
 
 def test_without_probabilities_mistakes_are_listed_all_the_same(compared):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from sklearn_bert.errors import TableError
-from sklearn_bert.tables import find_column, read_chunks
+from sklearn_bert.tables import find_column, read_chunks, writer
 
 FRAME = pd.DataFrame(
     {
@@ -149,14 +149,99 @@ def test_a_wrong_encoding(tmp_path):
 
 
 def test_only_some_rows_are_in_memory(tmp_path):
-    """The rest of a broken file is not read before it is asked for."""
+    path = tmp_path / "t.csv"
+    path.write_text("text\n" + "a\n" * 100_000 + "b,c\n")
+    chunks = read_chunks(path, rows=10)
+    assert len(next(chunks)) == 10
+    with pytest.raises(TableError, match="is broken"):
+        list(chunks)
+
+
+def test_a_broken_line_of_json_is_found_before_any_row_is_given(tmp_path):
     path = tmp_path / "t.jsonl"
-    path.write_text("\n".join([*[json.dumps({"text": "a"})] * 10, "broken"]))
-    chunks = read_chunks(path, rows=5)
-    assert len(next(chunks)) == 5
-    assert len(next(chunks)) == 5
-    with pytest.raises(TableError, match="line 11"):
-        next(chunks)
+    path.write_text('{"text": "a"}\n' * 10 + "broken\n")
+    with pytest.raises(TableError, match="line 11: this is no JSON"):
+        next(read_chunks(path, rows=2))
+
+
+def test_the_first_rows_of_json_have_the_columns_of_all(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"text": "a"}\n{"text": "b"}\n{"id": 7, "text": "c"}\n')
+    assert [list(chunk.columns) for chunk in read_chunks(path, rows=2)] == [["text", "id"]] * 2
+
+
+BIG = 1234567890123456789
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_integers_beside_gaps_stay_integers(kind, tmp_path):
+    path = tmp_path / f"t.{kind}"
+    frame = pd.DataFrame({"text": ["a", "b"], "id": pd.array([BIG, None], dtype="Int64")})
+    WRITERS[kind](frame, path)
+    if kind == "jsonl":
+        path.write_text(f'{{"text": "a", "id": {BIG}}}\n{{"text": "b"}}\n')
+    for out in ("csv", "jsonl", "parquet"):
+        with writer(tmp_path / f"out.{out}") as write:
+            for chunk in read_chunks(path, rows=1):
+                write(chunk)
+        ids = read(tmp_path / f"out.{out}")["id"].tolist()
+        assert str(ids[0]) == str(BIG)
+        assert pd.isna(ids[1]) or ids[1] == ""
+
+
+def test_parquet_keeps_a_named_index_and_leaves_row_numbers(tmp_path):
+    path = tmp_path / "t.parquet"
+    FRAME.set_index("label").to_parquet(path)
+    assert sorted(read(path).columns) == ["label", "text"]
+    FRAME.iloc[[3, 1]].to_parquet(path)
+    assert list(read(path).columns) == ["text", "label"]
+
+
+def test_parquet_has_lists_and_dates(tmp_path):
+    path = tmp_path / "t.parquet"
+    day = pd.Timestamp("2026-01-02")
+    frame = pd.DataFrame({"text": ["x", "y"], "tags": [["a", "b"], ["a"]], "day": [day, None]})
+    frame.to_parquet(path)
+    with writer(tmp_path / "out.jsonl") as write:
+        for chunk in read_chunks(path):
+            write(chunk)
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [row["tags"] for row in rows] == [["a", "b"], ["a"]]
+    assert rows[0]["day"].startswith("2026-01-02")
+    assert rows[1]["day"] is None
+
+
+def test_columns_of_a_workbook_without_a_name_keep_their_places(tmp_path):
+    path = tmp_path / "t.xlsx"
+    FRAME.to_excel(path)
+    found = read(path)
+    assert list(found.columns) == ["Unnamed: 0", "text", "label"]
+    assert found["label"].tolist() == FRAME["label"].tolist()
+    FRAME.assign(**{"": 1})[["text", "", "label"]].to_excel(path, index=False)
+    assert list(read(path).columns) == ["text", "Unnamed: 1", "label"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_columns_of_one_name_are_numbered(kind, tmp_path):
+    path = tmp_path / f"t.{kind}"
+    WRITERS[kind](pd.DataFrame([["a", "b", "c"]], columns=["text", "text", "label"]), path)
+    assert read(path).to_dict("records") == [{"text": "a", "text.1": "b", "label": "c"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "row", "columns"),
+    [
+        ("t.tsv", "id\tname, full, or not\ttext", "1\tx\ty", 3),
+        ("t.csv", '"text; a; remark; of; any",label', "x,y", 2),
+        ("t.csv", '"a ""quoted""; name; of; any",label', "x,y", 2),
+        ("t.csv", "text;label", "a,b;c", 2),
+        ("t.tsv", "text,label", "a,b", 2),
+    ],
+)
+def test_delimiters_are_found_outside_of_names(name, header, row, columns, tmp_path):
+    path = tmp_path / name
+    path.write_text(f"{header}\n{row}\n")
+    assert read(path).shape == (1, columns)
 
 
 def test_columns_of_like_name_are_told():

@@ -29,6 +29,28 @@ def test_json_has_nulls_and_plain_numbers(tmp_path):
     assert rows == [{"a": 1, "b": "x", "c": None}, {"a": 2, "b": None, "c": 1.5}]
 
 
+def test_json_has_arrays_as_lists(tmp_path):
+    path = tmp_path / "out.jsonl"
+    with writer(path) as write:
+        write(pd.DataFrame({"a": [np.array(["x", "y"]), np.array([1])], "b": [["z"], {"k": 1}]}))
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert rows == [{"a": ["x", "y"], "b": ["z"]}, {"a": [1], "b": {"k": 1}}]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_later_rows_have_the_columns_of_the_first(kind, tmp_path):
+    path = tmp_path / f"out.{kind}"
+    with writer(path) as write:
+        write(pd.DataFrame({"a": ["1"], "b": ["2"]}))
+        write(pd.DataFrame({"b": ["3"], "a": ["4"]}))
+        write(pd.DataFrame({"b": ["5"]}))
+        with pytest.raises(TableError, match=r"columns that the first rows have not: c\."):
+            write(pd.DataFrame({"a": ["6"], "c": ["7"]}))
+    found = pd.concat(list(read_chunks(path)), ignore_index=True)
+    assert found["b"].tolist() == ["2", "3", "5"]
+    assert found["a"].tolist()[:2] == ["1", "4"]
+
+
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_what_fails_leaves_the_file_that_was_there(kind, tmp_path):
     path = tmp_path / f"out.{kind}"
