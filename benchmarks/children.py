@@ -50,10 +50,13 @@ class Job:
         A module's function, which returns a dict that JSON can carry.
     settings : dict
         Its keyword arguments.
+    environment : dict
+        Environment variables of the process, beside those of this one.
     """
 
     function: Callable[..., Result]
     settings: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
 
 
 def alternate(jobs: dict[str, Job], repeats: int) -> dict[str, list[Result]]:
@@ -90,14 +93,15 @@ def run_job(job: Job) -> Result:
         If it failed; the message has the end of what it wrote.
     """
     target = _target(job.function)
-    key = json.dumps([target, job.settings], sort_keys=True)
+    what = [target, job.settings, job.environment] if job.environment else [target, job.settings]
+    key = json.dumps(what, sort_keys=True)
     before = kept().find(key)
     if before is not None:
         return before
     process = subprocess.run(
         [sys.executable, "-m", "benchmarks.children", target, json.dumps(job.settings)],
         cwd=_ROOT,
-        env={**os.environ, **_OFFLINE},
+        env={**os.environ, **_OFFLINE, **job.environment},
         capture_output=True,
         text=True,
         encoding="utf-8",

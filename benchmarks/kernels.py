@@ -1,6 +1,7 @@
 """What the encoder swaps in on a processor, piece by piece, beside what PyTorch does by itself.
 
-Linear maps, attention by length, dropout, new shapes, and the memory of a batch's states.
+Linear maps, attention by length, dropout, new shapes, the memory of a batch's states; and what the
+size of memory pages does to a fit.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.children import Job, alternate
-from benchmarks.embedded import auto_precision
+from benchmarks.embedded import MAX_LENGTH, auto_precision
 from benchmarks.report import Report, median, spread
 from benchmarks.texts import corpus_texts
 
@@ -24,45 +25,63 @@ _LENGTHS = (8, 12, 16, 24, 32, 48, 64, 104, 128, 208, 256, 384, 512)
 _DTYPES = ("float32", "bfloat16")
 _DROPPED = 0.1
 _KEPT, _AS_IT_IS = "kept", "as the C library does by itself"
+_PAGES = {
+    "pages as they are": {},
+    "GLIBC_TUNABLES=glibc.malloc.hugetlb=1": {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"},
+}
+_CORPORA = {"sst2": 960, "imdb": 160}
 
 
 def run(report: Report, options: argparse.Namespace) -> None:
     """Measure, and fill the report."""
-    seconds = 0.05 if options.quick else 0.3
     texts = 60 if options.quick else 1000
-    jobs = {"pieces": Job(measure_pieces, {"seconds": seconds})}
+    jobs = {"pieces": Job(measure_pieces, {"seconds": 0.05 if options.quick else 0.3})}
     jobs |= {
         name: Job(measure_heap, {"kept": name == _KEPT, "texts": texts})
         for name in (_KEPT, _AS_IT_IS)
     }
+    for corpus, rows in _CORPORA.items():
+        settings = {"corpus": corpus, "rows": rows // 8 if options.quick else rows}
+        jobs |= {
+            f"{corpus}, {name}": Job(measure_fit, settings, environment)
+            for name, environment in _PAGES.items()
+        }
     report.runs = alternate(jobs, options.repeats)
-    pieces = report.runs["pieces"]
+    _add_pieces(report, report.runs["pieces"])
+    report.table(
+        f"Freed memory: kept, or given back to the system ({texts:,} texts, {auto_precision()})",
+        ["", "seconds", "page faults"],
+        [[name, *_seconds_and_faults(report, name)] for name in (_KEPT, _AS_IT_IS)],
+    )
+    for corpus in _CORPORA:
+        report.table(
+            f"{corpus}: fine-tuning all layers, by the size of memory pages",
+            ["", "seconds", "page faults"],
+            [[name, *_seconds_and_faults(report, f"{corpus}, {name}")] for name in _PAGES],
+        )
+
+
+def _add_pieces(report: Report, rounds: list[dict[str, Any]]) -> None:
     for title in ("linear maps", "attention", "dropout"):
         report.table(
             f"{title}: milliseconds for {_TOKENS} tokens, {_HIDDEN} wide",
             ["", "PyTorch", "ours", "times as fast"],
-            [_row(name, [round_[title][name] for round_ in pieces]) for name in pieces[0][title]],
+            [_row(name, [round_[title][name] for round_ in rounds]) for name in rounds[0][title]],
         )
     report.table(
         f"A product of {_HIDDEN} to {_INTERMEDIATE} with a number of rows not seen before",
         ["", "first ms", "later ms", "times as long"],
         [
-            _row(name, [round_["new shapes"][name] for round_ in pieces])
-            for name in pieces[0]["new shapes"]
+            _row(name, [round_["new shapes"][name] for round_ in rounds])
+            for name in rounds[0]["new shapes"]
         ],
     )
-    report.table(
-        f"Freed memory: kept, or given back to the system ({texts:,} texts, {auto_precision()})",
-        ["", "seconds", "page faults"],
-        [
-            [
-                name,
-                spread([round_["seconds"] for round_ in report.runs[name]], 2),
-                f"{median(report.runs[name], 'faults'):,.0f}",
-            ]
-            for name in (_KEPT, _AS_IT_IS)
-        ],
-    )
+
+
+def _seconds_and_faults(report: Report, name: str) -> tuple[str, str]:
+    rounds = report.runs[name]
+    seconds = spread([round_["seconds"] for round_ in rounds], 2)
+    return seconds, f"{median(rounds, 'faults'):,.0f}"
 
 
 def measure_pieces(seconds: float) -> dict[str, Any]:
@@ -88,9 +107,26 @@ def measure_heap(kept: bool, texts: int) -> dict[str, Any]:
     featurizer = BertFeaturizer(cache=None, device="cpu")
     sentences = corpus_texts("sst2", texts)[0]
     featurizer.transform(sentences)
+    return _time_and_faults(lambda: featurizer.transform(sentences))
+
+
+def measure_fit(corpus: str, rows: int) -> dict[str, Any]:
+    """Fine-tune all layers for an epoch, for the second time in the process."""
+    from sklearn_bert import BertFineTuneClassifier
+
+    texts = corpus_texts(corpus, rows)[0]
+    classifier = BertFineTuneClassifier(
+        max_epochs=1, max_length=MAX_LENGTH, cache=None, device="cpu", random_state=0
+    )
+    labels = [number % 2 for number in range(len(texts))]
+    classifier.fit(texts, labels)
+    return _time_and_faults(lambda: classifier.fit(texts, labels))
+
+
+def _time_and_faults(work: Callable[[], Any]) -> dict[str, float]:
     faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     start = time.perf_counter()
-    featurizer.transform(sentences)
+    work()
     return {
         "seconds": time.perf_counter() - start,
         "faults": resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults,

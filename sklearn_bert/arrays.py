@@ -25,7 +25,8 @@ def as_array(name: str, values: Any, n_samples: int, what: str, accepted: str) -
     name : str
         What errors call the values; it ends with "_val" if they belong to `X_val`.
     values : array-like or sparse matrix
-        What was passed. Strings mixed with anything else give an array of objects.
+        What was passed. Strings mixed with anything else give an array of objects. Members of a
+        string enumeration are their values.
     n_samples : int
         How many texts there are.
     what, accepted : str
@@ -61,6 +62,8 @@ def as_array(name: str, values: Any, n_samples: int, what: str, accepted: str) -
             array = array.astype(object)
         if array.dtype.kind in "US" and not hasattr(values, "dtype"):
             array = _strings_or_objects(array, values)
+        if array.dtype.kind == "O":
+            array = _with_plain_strings(array)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} is no array ({error}). Accepted: {accepted}.") from error
     return array
@@ -124,10 +127,19 @@ def _length(values: Any) -> int | None:
 def _strings_or_objects(array: np.ndarray, values: Any) -> np.ndarray:
     """Return strings as they are, and what NumPy made strings of as objects."""
     objects = np.array(values, dtype=object)
+    kinds = set(map(type, objects.ravel().tolist()))
+    if kinds <= {str, np.str_} or all(issubclass(kind, bytes) for kind in kinds):
+        return array
+    if not all(issubclass(kind, str) for kind in kinds):
+        return objects
+    # NumPy took the names of members of an enumeration, cut to the length of their values.
+    return _with_plain_strings(objects).astype(str)
+
+
+def _with_plain_strings(objects: np.ndarray) -> np.ndarray:
+    """Return objects with the values of string enumerations in place of their members."""
     items = objects.ravel().tolist()
-    kinds = set(map(type, items))
-    if str not in kinds and all(issubclass(kind, str) for kind in kinds):
-        # NumPy takes the names of members of an enumeration, cut to the length of their values.
-        return np.array([str.__str__(item) for item in items]).reshape(objects.shape)
-    of_one_kind = any(all(issubclass(kind, text) for kind in kinds) for text in (str, bytes))
-    return array if of_one_kind else objects
+    if not any(issubclass(kind, str) and kind is not str for kind in set(map(type, items))):
+        return objects
+    plain = (str.__str__(item) if isinstance(item, str) else item for item in items)
+    return np.fromiter(plain, dtype=object, count=len(items)).reshape(objects.shape)

@@ -12,11 +12,10 @@ from sklearn.base import ClassifierMixin
 from sklearn_bert.arrays import check_sample_weight
 from sklearn_bert.encoder.sources import EMBEDDED_MODEL
 from sklearn_bert.finetuning import BertFineTuneBase
-from sklearn_bert.labels import KINDS, Labels, as_labels, learn_labels
+from sklearn_bert.labels import KINDS, Labels, are_there, as_labels, learn_labels
 from sklearn_bert.samples import Samples, Targets
 from sklearn_bert.training.module import FineTuneModule
 from sklearn_bert.training.net import FineTuning
-from sklearn_bert.validation import is_missing
 
 __all__ = ["BertFineTuneClassifier"]
 
@@ -85,8 +84,9 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
     gradient_checkpointing : bool, default=False
         Whether to compute activations twice instead of keeping them: less memory, more time.
     class_weight : dict, "balanced" or None, default=None
-        What samples of each class count in training. "balanced" is computed from the samples that
-        are trained on, without those that are held out.
+        What samples of each class count in training; 1 where a dict has no such class. Classes that
+        `y` lacks, as a fold may, are left out, but for a dict that has no other. "balanced" is
+        computed from the samples that are trained on, without those that are held out.
     label_smoothing : float, default=0.0
         Share of each target that goes to all classes alike.
     contrastive_weight : float, default=0.0
@@ -131,7 +131,8 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
     history_ : list of dict
         For each epoch ``epoch``, ``train_loss``, ``lr``, ``n_trainable_parameters`` (which grow in
         gradual unfreezing) and ``seconds``, and with validation data ``valid_loss`` and
-        ``valid_score`` (accuracy); these also for epoch 0, the model before its first step.
+        ``valid_score`` (accuracy; with several tasks the share of labels that are right); these
+        also for epoch 0, the model before its first step.
     net_ : skorch.NeuralNetClassifier
         What was trained; its classes are numbers.
     depth_ : int
@@ -365,6 +366,11 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         float
             Share of samples all of whose labels are right. Labels of tasks that are missing are
             left out, and samples without any.
+
+        Raises
+        ------
+        ValueError
+            If `y` has another shape than predictions, or no label that counts.
         """
         predicted = self.predict(X)
         labels = as_labels("y", y, len(predicted))
@@ -373,16 +379,15 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
                 f"y has shape {labels.shape}. Accepted: {predicted.shape}, as the model predicts."
             )
         weights = check_sample_weight("sample_weight", sample_weight, len(predicted))
+        there = are_there(labels)
+        right = ~there
         # As objects: labels of another kind are wrong ones, and no error.
-        right = np.equal(predicted.astype(object), labels.astype(object)).astype(bool)
-        if right.ndim == 1:
-            return float(np.average(right, weights=weights))
-        there = np.array([[not is_missing(label) for label in row] for row in labels.tolist()])
-        some = there.any(axis=1)
-        if not some.any():
-            raise ValueError("y has no labels. Accepted: at least one label in a sample.")
-        of_samples = (right | ~there)[some].all(axis=1)
-        return float(np.average(of_samples, weights=None if weights is None else weights[some]))
+        right[there] = np.equal(predicted[there].astype(object), labels[there].astype(object))
+        counts = np.ones(len(labels)) if weights is None else weights
+        counts = counts * there.reshape(len(labels), -1).any(axis=1)
+        if not counts.any():
+            raise ValueError("y has no labels. Accepted: at least one, in a sample that counts.")
+        return float(np.average(right.reshape(len(labels), -1).all(axis=1), weights=counts))
 
     def _encode_targets(self, y: Any, n_samples: int) -> Targets:
         y = as_labels("y", y, n_samples)

@@ -28,7 +28,7 @@ from sklearn_bert.training.losses import (
 from sklearn_bert.training.net import ClassifierNet, FineTuning, LabelSetNet, TasksNet
 from sklearn_bert.validation import as_float, check_no_missing, check_target_given, is_missing
 
-__all__ = ["KINDS", "Labels", "as_labels", "learn_labels"]
+__all__ = ["KINDS", "Labels", "are_there", "as_labels", "learn_labels"]
 
 _ACCEPTED = (
     "one label for each text (strings, integers or booleans), or one row of labels; for numbers "
@@ -149,13 +149,14 @@ class OneLabel(Labels):
         known = self.classes.tolist()
         # A fold may lack a class; where none is known, it is a mistake.
         if isinstance(class_weight, dict) and (not class_weight or set(class_weight) & set(known)):
-            weights = [class_weight.get(label, 1.0) for label in known]
+            weights = class_weight.values()
             if all(isinstance(w, Real) and 0 <= as_float(w) < math.inf for w in weights):
-                return np.array(weights, dtype=np.float64)[targets]
+                of_class[:] = [class_weight.get(label, 1.0) for label in known]
+                return of_class[targets]
         raise parameter_error(
             "class_weight",
             class_weight,
-            "None, 'balanced', or a dict from labels of y to numbers of at least 0",
+            "None, 'balanced', or a dict from labels, of which y has some, to numbers of at least 0",
             f"The classes of y are {known}.",
         )
 
@@ -298,6 +299,12 @@ def as_labels(name: str, y: Any, n_samples: int) -> np.ndarray:
     return array
 
 
+def are_there(y: np.ndarray) -> np.ndarray:
+    """Return which labels of an array from `as_labels` are not missing."""
+    there = [not is_missing(label) for label in y.ravel().tolist()]
+    return np.array(there, dtype=bool).reshape(y.shape)
+
+
 def _checked_classes(name: str, y: np.ndarray) -> np.ndarray:
     """Return labels none of which is missing, or raise for what can't be classes."""
     if y.dtype.kind == "O" and not all(isinstance(label, str) for label in y):
@@ -327,7 +334,7 @@ def _check_columns(name: str, y: np.ndarray, expected: int) -> None:
 
 def _of_task(name: str, y: np.ndarray, task: int) -> tuple[np.ndarray, np.ndarray]:
     """Return which labels of a task are there, and these."""
-    present = np.array([not is_missing(label) for label in y[:, task]])
+    present = are_there(y[:, task])
     labels = y[present, task]
     if len(labels):
         labels = _checked_classes(f"{name}[:, {task}]", labels)

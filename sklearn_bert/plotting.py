@@ -105,7 +105,7 @@ class TrainingCurveDisplay(Display):
 
         best = getattr(estimator, "best_estimator_", estimator)
         last = best.steps[-1][1] if hasattr(best, "steps") else best
-        if not hasattr(last, "max_epochs"):
+        if not hasattr(last, "history_") and not hasattr(last, "max_epochs"):
             raise TypeError(
                 f"estimator is a {type(estimator).__name__} without a history of training. "
                 f"Accepted: one that fine-tunes, a Pipeline that ends with one, or a search with "
@@ -242,7 +242,8 @@ class FreezeDepthDisplay(Display):
             If the search did not vary the parameter, or has no such metric.
         """
         results = _Results.of(search, metric)
-        best = results.best_by(results.values(parameter))
+        (name,) = results.names(parameter)
+        best = results.best_by(results.values(name))
         return cls(
             freeze=list(best),
             scores=[results.scores[row] for row in best.values()],
@@ -343,11 +344,9 @@ class LayerPoolingDisplay(Display):
             If the search varied neither layers nor pooling, or has no such metric.
         """
         results = _Results.of(search, metric)
-        # Of the two, the one that was not varied is the estimator's own.
-        layers = results.values("layers", or_own=bool(results.varied("pooling")))
-        poolings = results.values("pooling", or_own=bool(results.varied("layers")))
-        best = results.best_by(list(zip(poolings, layers, strict=True)))
-        columns, rows = list(dict.fromkeys(layers)), list(dict.fromkeys(poolings))
+        pairs = zip(*map(results.values, results.names("pooling", "layers")), strict=True)
+        best = results.best_by([None if None in pair else pair for pair in pairs])
+        rows, columns = (list(dict.fromkeys(values)) for values in zip(*best, strict=True))
         scores = np.full((len(rows), len(columns)), np.nan)
         for (pooling, layer), row in best.items():
             scores[rows.index(pooling), columns.index(layer)] = results.scores[row]
@@ -406,47 +405,47 @@ class _Results:
             np.asarray(found["mean_fit_time"]),
         )
 
-    def varied(self, parameter: str) -> list[str]:
-        """Return the names, with the prefix of a step, under which the search varied it."""
-        names = sorted({name for row in self.params for name in row})
-        return [name for name in names if name.split("__")[-1] == parameter]
+    def names(self, *parameters: str) -> list[str]:
+        """Return the names of parameters, with the prefix of their step.
 
-    def values(self, parameter: str, or_own: bool = False) -> list[Any]:
-        """Return the value that each candidate has, None where there is none; lists as tuples.
-
-        Parameters
-        ----------
-        parameter : str
-            Without the prefix of a step.
-        or_own : bool, default=False
-            Whether the estimator's own value will do where the search did not vary it.
+        One has to have been varied; the others are beside it.
         """
-        names = self.varied(parameter)
-        if not names and or_own:
-            names = [name for name in self.own if name.split("__")[-1] == parameter]
-        if len(names) != 1:
-            tried = sorted({name for row in self.params for name in row})
-            raise ValueError(
-                f"The search varied {tried}, of which {len(names)} end with {parameter!r}. "
-                f"Accepted: a search that varied one such parameter."
-            )
-        found = [self._value(row, names[0]) for row in self.params]
+        tried = sorted({name for row in self.params for name in row})
+        ending = {end: [n for n in tried if n.split("__")[-1] == end] for end in parameters}
+        varied = {end: found for end, found in ending.items() if found}
+        for end, found in (varied or ending).items():
+            if len(found) != 1:
+                raise ValueError(
+                    f"The search varied {tried}, of which {len(found)} end with {end!r}. "
+                    f"Accepted: a search that varied one such parameter."
+                )
+        one = next(iter(varied))
+        step = varied[one][0].removesuffix(one)
+        return [varied.get(end, [step + end])[0] for end in parameters]
+
+    def values(self, name: str) -> list[Any]:
+        """Return the value that each candidate has, None where there is none; lists as tuples."""
+        found = [self._value(row, name) for row in self.params]
         return [tuple(value) if isinstance(value, list) else value for value in found]
 
     def _value(self, row: Mapping[str, Any], name: str) -> Any:
-        """Return the value in a candidate, None if it put something else in the step's place."""
+        """Return a candidate's value: the search's, that of a step that it put there, or its own."""
+        if name in row:
+            return row[name]
         parts = name.split("__")
-        replaced = any("__".join(parts[:n]) in row for n in range(1, len(parts)))
-        return row.get(name, None if replaced else self.own.get(name))
+        for end in range(len(parts) - 1, 0, -1):
+            step = row.get("__".join(parts[:end]))
+            if step is not None:
+                params = step.get_params() if hasattr(step, "get_params") else {}
+                return params.get("__".join(parts[end:]))
+        return self.own.get(name)
 
     def best_by(self, keys: list[Any]) -> dict[Any, int]:
-        """Return the row with the best score for each key; a fit that failed is the worst."""
+        """Return the row with the best score for each key but None; a fit that failed is worst."""
         scores = np.where(np.isnan(self.scores), -np.inf, self.scores)
         best: dict[Any, int] = {}
         for row, key in enumerate(keys):
-            if key is None or (isinstance(key, tuple) and None in key):
-                continue
-            if key not in best or scores[row] > scores[best[key]]:
+            if key is not None and (key not in best or scores[row] > scores[best[key]]):
                 best[key] = row
         return best
 

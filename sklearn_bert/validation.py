@@ -193,8 +193,8 @@ def _sequence_columns(X: Sequence[Any], name: str) -> list[list[Any]]:
     return [list(column) for column in zip(*items, strict=True)]
 
 
-def _n_halves(item: Any) -> int:
-    return len(item) if isinstance(item, tuple) else 0
+def _n_halves(item: Any) -> int | None:
+    return len(item) if isinstance(item, tuple) else None
 
 
 def _is_plain_sequence(X: Any) -> bool:

@@ -70,7 +70,7 @@ def name_width(names: Sequence[str]) -> int:
 
 
 def size_of(n_bytes: float) -> str:
-    """Return bytes as a reader says them; NaN is what has no size.
+    """Return bytes as a reader says them, a dash for NaN: of what has no size.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def size_of(n_bytes: float) -> str:
     ['512 B', '20.5 kB', '91.0 MB']
     """
     if math.isnan(n_bytes):
-        return "none"
+        return "–"
     for unit in ("B", "kB", "MB"):
         if n_bytes < 1000:
             return f"{n_bytes:.0f} B" if unit == "B" else f"{n_bytes:.1f} {unit}"

@@ -95,7 +95,7 @@ class Comparison:
         ``std_fit_time`` (seconds of a fold's fit, with what is kept of frozen layers at hand);
         ``encode_time`` (seconds to encode what was not kept yet); ``predict_time`` (seconds for
         1,000 new texts); ``pickle_bytes`` (of a fitted estimator; weights that are frozen are not
-        in it); ``texts_encoded`` (texts that passed frozen layers).
+        in it; NaN if it can't be pickled); ``texts_encoded`` (texts that passed frozen layers).
         """
         rows = {result.name: _row(result) for result in self.results}
         frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("candidate")

@@ -64,7 +64,7 @@ class CandidateResult:
     encode_time, predict_time : float
         Seconds to encode what was not kept yet, and to predict 1,000 new texts.
     pickle_bytes : float
-        Size of a fitted estimator.
+        Size of a fitted estimator; NaN if it can't be pickled.
     texts_encoded : int
         Texts that passed frozen layers.
     seconds : float
@@ -185,8 +185,8 @@ def pickled_size(estimator: Any) -> float:
     counter = _Counter()
     try:
         pickle.dump(estimator, counter)
-    except (pickle.PicklingError, AttributeError, TypeError):
-        # A function that was made on the spot, say. It is no less of a candidate for it.
+    except Exception:
+        # A function made on the spot, say, or whatever an object raises that refuses.
         return math.nan
     return counter.size
 
