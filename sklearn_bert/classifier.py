@@ -84,9 +84,9 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
     gradient_checkpointing : bool, default=False
         Whether to compute activations twice instead of keeping them: less memory, more time.
     class_weight : dict, "balanced" or None, default=None
-        What samples of each class count in training; 1 where a dict has no such class. Classes that
-        `y` lacks, as a fold may, are left out, but for a dict that has no other. "balanced" is
-        computed from the samples that are trained on, without those that are held out.
+        What samples of each class count in training; 1 if a dict does not name it. A dict may name
+        classes that `y` lacks, as a fold may, but not only such. "balanced" is computed from the
+        samples that are trained on, without those that are held out.
     label_smoothing : float, default=0.0
         Share of each target that goes to all classes alike.
     contrastive_weight : float, default=0.0

@@ -156,7 +156,7 @@ class OneLabel(Labels):
         raise parameter_error(
             "class_weight",
             class_weight,
-            "None, 'balanced', or a dict from labels, of which y has some, to numbers of at least 0",
+            "None, 'balanced', or a dict from labels, some of them in y, to numbers of at least 0",
             f"The classes of y are {known}.",
         )
 

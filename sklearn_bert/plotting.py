@@ -344,7 +344,8 @@ class LayerPoolingDisplay(Display):
             If the search varied neither layers nor pooling, or has no such metric.
         """
         results = _Results.of(search, metric)
-        pairs = zip(*map(results.values, results.names("pooling", "layers")), strict=True)
+        layers, poolings = map(results.values, results.names("layers", "pooling"))
+        pairs = zip(poolings, layers, strict=True)
         best = results.best_by([None if None in pair else pair for pair in pairs])
         rows, columns = (list(dict.fromkeys(values)) for values in zip(*best, strict=True))
         scores = np.full((len(rows), len(columns)), np.nan)
@@ -426,10 +427,12 @@ class _Results:
     def values(self, name: str) -> list[Any]:
         """Return the value that each candidate has, None where there is none; lists as tuples."""
         found = [self._value(row, name) for row in self.params]
+        if all(value is None for value in found):
+            raise ValueError(f"No candidate of the search has {name!r}.")
         return [tuple(value) if isinstance(value, list) else value for value in found]
 
     def _value(self, row: Mapping[str, Any], name: str) -> Any:
-        """Return a candidate's value: the search's, that of a step that it put there, or its own."""
+        """Return a candidate's value: what was set, of the step that was set, or the own one."""
         if name in row:
             return row[name]
         parts = name.split("__")

@@ -37,6 +37,15 @@ class Mood(str, Enum):  # noqa: UP042
 def test_members_of_a_string_enumeration_are_their_values():
     assert array(list(Mood)).tolist() == ["pos", "neu", "neg"]
     assert array([[Mood.GOOD, Mood.GRIM]] * 3).tolist() == [["pos", "neg"]] * 3
+    assert array(list(Mood)).dtype.kind == "U"
+    assert array(["pos", *list(Mood)[1:]]).tolist() == ["pos", "neu", "neg"]
+    # Where others are beside them, nobody may make strings of the members later.
+    mixed = [Mood.GOOD, None, 1]
+    for values in (mixed, np.array(mixed, dtype=object), pd.Series(mixed, dtype=object)):
+        found = array(values)
+        assert found.dtype == object
+        assert found.tolist() == ["pos", None, 1]
+        assert type(found[0]) is str
 
 
 @pytest.mark.skipif(not hasattr(np.dtypes, "StringDType"), reason="NumPy is older than 2")

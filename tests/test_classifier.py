@@ -536,6 +536,7 @@ def test_a_progress_bar_for_each_epoch(make, capsys):
         ({"unfreeze": "layer.3"}, r"unfreeze='layer.3' can't be used.*list"),
         ({"class_weight": "even"}, r"class_weight='even'"),
         ({"class_weight": {"sideways": 2.0}}, r"class_weight=.*classes of y"),
+        ({"class_weight": {"up": 1.0, "sideways": -2.0}}, r"class_weight=.*at least 0"),
         ({"max_length": 9999}, r"max_length=9999"),
     ],
 )

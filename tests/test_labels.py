@@ -1,6 +1,7 @@
 """Labels of each kind: to targets and back, and through the classifier."""
 
 import pickle
+from enum import Enum
 
 import numpy as np
 import pandas as pd
@@ -66,6 +67,19 @@ def test_tasks_keep_their_own_classes_and_leave_out_what_is_missing():
     assert labels.predict(outputs).tolist() == [["x", 7.0], ["y", 2.0]]
 
 
+# Unlike those of StrEnum, members have a str of their own.
+class Mood(str, Enum):  # noqa: UP042
+    GOOD = "pos"
+    GREY = "neu"
+    GRIM = "neg"
+
+
+def test_members_of_a_string_enumeration_stay_apart_in_tasks():
+    rows = [[Mood.GOOD, None], [Mood.GREY, 1], [Mood.GRIM, 2], [None, 1]]
+    labels = learn_labels(as_labels("y", rows, 4))
+    assert [classes.tolist() for classes in labels.classes] == [["neg", "neu", "pos"], [1, 2]]
+
+
 @pytest.mark.parametrize("freeze", ["all", -2, "none"])
 def test_sets_of_labels_are_learnt(freeze, make):
     classifier = make(freeze=freeze).fit(X, SETS)
@@ -107,8 +121,20 @@ def test_missing_labels_are_left_out_of_the_score(make):
     weights = np.ones(len(X))
     weights[3] = 0
     assert classifier.score(X, y, sample_weight=weights) == 1
+    # Whatever stands for what is missing.
+    assert classifier.score(X, pd.DataFrame(y).convert_dtypes()) == classifier.score(X, y)
     with pytest.raises(ValueError, match="y has no labels"):
         classifier.score(X, np.full(y.shape, None))
+    # One sample alone has labels, and it counts nothing.
+    with pytest.raises(ValueError, match="a sample that counts"):
+        classifier.score(X, np.where(np.arange(len(X))[:, None] == 3, y, None), weights)
+
+
+def test_where_each_text_has_a_label_of_one_task_the_score_is_of_those(make):
+    y = TASKS.copy()
+    y[::2, 0] = y[1::2, 1] = None
+    classifier = make(freeze=-2, max_epochs=5).fit(X, y, X_val=X, y_val=y)
+    assert classifier.score(X, y) == pytest.approx(classifier.history_[-1]["valid_score"])
 
 
 @pytest.mark.parametrize("y", [SETS, TASKS], ids=["sets", "tasks"])

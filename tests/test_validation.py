@@ -113,7 +113,16 @@ def test_nothing(X):
         check_texts(X)
 
 
-@pytest.mark.parametrize("X", [[("a", "b"), "c"], ["c", ("a", "b")], [("a", "b"), ("c",)]])
+@pytest.mark.parametrize(
+    "X",
+    [
+        [("a", "b"), "c"],
+        ["c", ("a", "b")],
+        [("a", "b"), ("c",)],
+        ["c", ()],
+        [(), "c"],
+    ],
+)
 def test_pairs_that_are_not_all_pairs(X):
     with pytest.raises(ValueError, match=r"X\[1\]=.* does not match X\[0\].*2-tuple"):
         check_texts(X)

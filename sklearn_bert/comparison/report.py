@@ -161,8 +161,8 @@ def _scores(comparison: Comparison) -> Markup:
             "Precision, recall and F1 are means over classes; ± is one standard deviation over "
             "folds. Fit: mean time of a fold's fit, with what is kept of frozen layers at hand. "
             "Predict: 1,000 texts that no cache has. Size: pickle of a fitted estimator, without "
-            "weights that are frozen; – where there is none. Encoded: texts that passed frozen layers, the rest was kept "
-            "from before.",
+            "weights that are frozen; – where there is none. Encoded: texts that passed frozen "
+            "layers, the rest was kept from before.",
             text=0,
         ),
     )

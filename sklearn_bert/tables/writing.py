@@ -131,6 +131,8 @@ def _parquet(path: Path) -> Iterator[_Write]:
             chunk = _like_the_first(chunk, columns)
             try:
                 table = pa.Table.from_pandas(chunk, schema=schema, preserve_index=False)
+                # What pandas adds names types of its own, some of which it can't read again.
+                table = table.replace_schema_metadata()
             except pa.ArrowException as error:
                 raise TableError(
                     f"Parquet has one type a column, and these rows do not fit: {error}. Write "

@@ -18,9 +18,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn_bert import BertFeaturizer, BertFineTuneClassifier, compare
 from sklearn_bert.comparison import comparing, default_candidates
 from sklearn_bert.comparison.clock import Clock
+from sklearn_bert.comparison.columns import HEADINGS, cells_of
 from sklearn_bert.comparison.recommending import recommend
 from sklearn_bert.comparison.report import render
-from sklearn_bert.comparison.running import METRICS, CandidateResult
+from sklearn_bert.comparison.running import METRICS, CandidateResult, pickled_size
 from sklearn_bert.datasets import load_sample_reviews
 from sklearn_bert.encoder import work
 from tests.models import MAX_LENGTH, PAIRS
@@ -166,7 +167,17 @@ def test_a_candidate_without_a_pickle_has_no_size(compared):
     result = compared(candidates={"letters": letters})
     assert result.best_name_ == "letters"
     assert np.isnan(result.table.loc["letters", "pickle_bytes"])
-    assert "none" in render(result, "Letters")
+    assert cells_of(result.results[0])[HEADINGS.index("size")] == "–"
+    assert "nan" not in str(result)
+    assert ">–</td>" in render(result, "Letters")
+
+
+def test_whatever_an_object_raises_that_has_no_pickle():
+    class Refusing:
+        def __reduce__(self):
+            raise ValueError("not me")
+
+    assert np.isnan(pickled_size(Refusing()))
 
 
 def test_where_all_texts_are_twins_no_score_without_them_is_said(compared):

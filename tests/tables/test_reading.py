@@ -211,6 +211,23 @@ def test_parquet_has_lists_and_dates(tmp_path):
     assert rows[1]["day"] is None
 
 
+def test_what_is_written_of_parquet_is_parquet_for_pandas(tmp_path):
+    path, out = tmp_path / "t.parquet", tmp_path / "out.parquet"
+    frame = FRAME.assign(
+        label=FRAME["label"].astype("category"),
+        day=pd.Timestamp("2026-01-02", tz="UTC"),
+        sure=[True, None, False, True, True],
+        about=[{"k": 1}] * 5,
+    )
+    frame.to_parquet(path)
+    with writer(out) as write:
+        for chunk in read_chunks(path, rows=2):
+            write(chunk)
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(out).astype(object), pd.read_parquet(path).astype(object)
+    )
+
+
 def test_columns_of_a_workbook_without_a_name_keep_their_places(tmp_path):
     path = tmp_path / "t.xlsx"
     FRAME.to_excel(path)
