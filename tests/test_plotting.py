@@ -93,6 +93,10 @@ class TestTrainingCurve:
         search = GridSearchCV(classifier, {"head_lr": [1e-2]}, cv=2).fit(TEXTS, Y)
         display = TrainingCurveDisplay.from_estimator(search)
         assert display.history == search.best_estimator_.history_
+        pipeline = Pipeline([("clf", classifier)])
+        search = GridSearchCV(pipeline, {"clf__head_lr": [1e-2]}, cv=2).fit(TEXTS, Y)
+        display = TrainingCurveDisplay.from_estimator(search)
+        assert display.history == search.best_estimator_[-1].history_
 
     def test_what_has_no_history(self):
         search = GridSearchCV(LogisticRegression(), {"C": [1]}, cv=2)
