@@ -202,6 +202,9 @@ def _texts_and_labels(arguments: Namespace) -> tuple[list[Any], np.ndarray]:
             f"{arguments.file}: all {len(labels):,} labels in {arguments.label} are {labels[0]!r}. "
             f"To tell texts apart, there have to be at least two."
         )
+    if set(map(type, labels)) == {int, float}:
+        # One number may stand as 1 here and as 1.0 there.
+        labels = [int(label) if float(label).is_integer() else label for label in labels]
     # Cells of a workbook may be numbers here and words there.
     kinds = Counter(map(type, labels))
     return texts, np.array(labels if len(kinds) == 1 else list(map(str, labels)))

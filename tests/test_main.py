@@ -1,6 +1,7 @@
 """The commands, as functions and as a process: what they write, what they say, how they end."""
 
 import csv
+import json
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from sklearn_bert import commands as commands_module
 from sklearn_bert.__main__ import main
 from sklearn_bert.comparison import comparing, default_candidates
 from sklearn_bert.encoder import work
+from sklearn_bert.tables import read_chunks
 from tests.models import MAX_LENGTH, PAIRS, TEXTS
 
 Y = np.array(["good", "bad"] * 5)
@@ -92,6 +94,14 @@ class TestCompare:
         assert run(*self.arguments(reviews, saved_model, "--save", folder)) == 0
         assert "not saved" in capsys.readouterr().err
         assert not folder.exists()
+
+    def test_one_number_written_in_two_ways(self, saved_model, linear_only, capsys, tmp_path):
+        path = tmp_path / "in.jsonl"
+        labels = ["1", "2", "1.0", "2.0"] * 5
+        lines = [f'{{"Comment": "text {i}", "Emotion": {y}}}' for i, y in enumerate(labels)]
+        path.write_text("\n".join(lines), encoding="utf-8")
+        assert run(*self.arguments(path, saved_model)) == 0
+        assert "2 classes" in capsys.readouterr().out
 
     def test_ctrl_c_writes_what_is_done(self, reviews, saved_model, capsys, monkeypatch, tmp_path):
         done = []
@@ -194,6 +204,38 @@ class TestPredict:
         pd.DataFrame({"id": [1, 2], "Text": TEXTS[:2]}).to_json(path, orient="records", lines=True)
         assert run("predict", folder, path, "-o", out) == 0
         assert list(pd.read_json(out, lines=True).columns) == ["id", "Text", "prediction"]
+
+    def test_rows_keep_columns_that_later_rows_alone_have(self, fitted, tmp_path, monkeypatch):
+        monkeypatch.setattr(commands_module, "_ROWS", 2)
+        _, folder = fitted
+        path = tmp_path / "in.jsonl"
+        rows = [{"text": text} for text in TEXTS[:3]] + [{"id": 2**60 + 1, "text": "good"}]
+        path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+        for kind in ("csv", "jsonl", "parquet"):
+            out = tmp_path / f"out.{kind}"
+            assert run("predict", folder, path, "-o", out) == 0
+            found = pd.concat(list(read_chunks(out)))
+            assert list(found.columns) == ["text", "id", "prediction"]
+            assert found["text"].tolist() == [row["text"] for row in rows]
+            assert str(found["id"].iloc[-1]) == str(2**60 + 1)
+
+    def test_a_workbook_with_row_numbers(self, fitted, tmp_path):
+        classifier, folder = fitted
+        path, out = tmp_path / "in.xlsx", tmp_path / "out.csv"
+        pd.DataFrame({"id": range(10), "text": TEXTS}).to_excel(path)
+        assert run("predict", folder, path, "-o", out) == 0
+        found = pd.read_csv(out, keep_default_na=False)
+        assert found["text"].tolist() == list(TEXTS)
+        assert found["prediction"].tolist() == classifier.predict(TEXTS).tolist()
+
+    def test_parquet_whose_texts_are_the_index(self, fitted, tmp_path):
+        classifier, folder = fitted
+        path, out = tmp_path / "in.parquet", tmp_path / "out.parquet"
+        pd.DataFrame({"text": TEXTS, "n": 1}).set_index("text").to_parquet(path)
+        assert run("predict", folder, path, "-o", out) == 0
+        found = pd.read_parquet(out)
+        assert sorted(found.columns) == ["n", "prediction", "text"]
+        assert found["prediction"].tolist() == classifier.predict(TEXTS).tolist()
 
     def test_several_tasks(self, saved_model, tmp_path):
         folder, path, out = (tmp_path / name for name in ("model", "in.csv", "out.csv"))

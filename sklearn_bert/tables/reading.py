@@ -11,7 +11,7 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from sklearn_bert.tables.encodings import find_encoding
 __all__ = ["find_column", "read_chunks"]
 
 _DELIMITERS = ",;\t|"
-_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+# A name in quotes, which may go on in the next line; a mark within a word opens none.
+_QUOTED = re.compile(r'(?:^|(?<=[,;\t|]))"(?:[^"]|"")*(?:"|$)')
 # What pandas calls an index without a name when it writes Parquet.
 _NAMELESS_INDEX = re.compile(r"__index_level_\d+__")
 _SHOWN = 20
@@ -204,22 +205,34 @@ def _json_row(path: Path, number: int, line: str) -> dict[str, Any]:
 
 def _parquet(path: Path, rows: int, encoding: str | None) -> Iterator[pd.DataFrame]:
     try:
-        from pyarrow import ArrowException
+        from pyarrow import ArrowException, Table
         from pyarrow.parquet import ParquetFile
+        from pyarrow.types import is_integer
     except ImportError as error:
         raise _missing("pyarrow", path) from error
     try:
         with ParquetFile(path) as file:
             names = _distinct(file.schema_arrow.names)
-            columns = [name for name in names if not _NAMELESS_INDEX.fullmatch(name)]
+            columns = [
+                name
+                for name, kind in zip(names, file.schema_arrow.types, strict=True)
+                if not (_NAMELESS_INDEX.fullmatch(name) and is_integer(kind))
+            ]
             for batch in file.iter_batches(batch_size=rows):
-                # Arrow's types have integers with gaps, dates and lists as they are in the file.
-                frame = batch.rename_columns(names).to_pandas(
-                    ignore_metadata=True, types_mapper=pd.ArrowDtype
-                )
-                yield frame[columns]
+                table = Table.from_batches([batch]).rename_columns(names).select(columns)
+                yield table.to_pandas(ignore_metadata=True, types_mapper=_kept_type)
     except ArrowException as error:
         raise TableError(f"{path} is no Parquet file that can be read ({error}).") from error
+
+
+def _kept_type(kind: Any) -> pd.ArrowDtype | None:
+    """Return Arrow's own type where pandas' would not have integers, lists and gaps as they are."""
+    from pyarrow import BaseExtensionType
+    from pyarrow.types import is_floating, is_timestamp
+
+    # These pandas keeps too, and writes better as text.
+    plain = is_floating(kind) or is_timestamp(kind) or isinstance(kind, BaseExtensionType)
+    return None if plain else pd.ArrowDtype(kind)
 
 
 def _excel(path: Path, rows: int, encoding: str | None) -> Iterator[pd.DataFrame]:
@@ -233,29 +246,39 @@ def _excel(path: Path, rows: int, encoding: str | None) -> Iterator[pd.DataFrame
         # Whatever a broken archive, or a broken file in it, makes its readers raise.
         raise TableError(f"{path} is no workbook that can be read ({error}).") from error
     try:
-        cells = book.worksheets[0].iter_rows(values_only=True)
-        first = list(next(cells, ()))
-        while first and first[-1] is None:
-            first.pop()
-        if not first:
+        sheet = book.worksheets[0]
+        # Read once before: columns without a name end the table where no row has a cell in them.
+        width = max(map(_width, sheet.iter_rows(values_only=True)), default=0)
+        cells = sheet.iter_rows(values_only=True)
+        first = next(cells, ())
+        if not _width(first):
             raise TableError(f"{path}: the first row of the first sheet has to name the columns.")
-        header, width = _distinct(first), len(first)
-        full = (row[:width] for row in cells if any(cell is not None for cell in row))
+        header = _distinct(_of_width(first, width))
+        full = (_of_width(row, width) for row in cells if _width(row))
         while part := list(itertools.islice(full, rows)):
-            padded = [(*row, *[None] * (width - len(row))) for row in part]
-            yield pd.DataFrame(padded, columns=header, dtype=object)
+            yield pd.DataFrame(part, columns=header, dtype=object)
     finally:
         book.close()
 
 
+def _width(row: Sequence[Any]) -> int:
+    """Return how many cells a row has, without empty ones at its end."""
+    return next((n for n in range(len(row), 0, -1) if row[n - 1] is not None), 0)
+
+
+def _of_width(row: Sequence[Any], width: int) -> list[Any]:
+    return [*row[:width], *[None] * (width - len(row))]
+
+
 def _distinct(header: Iterable[Any]) -> list[str]:
     """Return the names of columns, as pandas has them of a CSV: none is empty or comes twice."""
-    names: list[str] = []
+    names: dict[str, None] = {}
     for place, cell in enumerate(header):
-        name = f"Unnamed: {place}" if cell is None or not str(cell).strip() else str(cell)
+        name = f"Unnamed: {place}" if cell is None or cell == "" else str(cell)
         numbered = (f"{name}.{number}" for number in itertools.count(1))
-        names.append(next(n for n in itertools.chain([name], numbered) if n not in names))
-    return names
+        free = next(n for n in itertools.chain([name], numbered) if n not in names)
+        names[free] = None
+    return list(names)
 
 
 def _missing(package: str, path: Path) -> TableError:

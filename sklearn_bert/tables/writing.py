@@ -8,13 +8,16 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from sklearn_bert.errors import TableError
 from sklearn_bert.validation import is_missing
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetWriter
 
 __all__ = ["writer"]
 
@@ -88,7 +91,8 @@ def _like_the_first(chunk: pd.DataFrame, columns: list[Any]) -> pd.DataFrame:
             f"These rows have columns that the first rows have not: {', '.join(new[:5])}. Write "
             f"JSONL instead, or give all rows the same columns."
         )
-    return chunk.reindex(columns=columns)
+    gaps = dict.fromkeys(name for name in columns if name not in chunk)
+    return chunk.assign(**gaps)[columns]
 
 
 @contextlib.contextmanager
@@ -105,11 +109,16 @@ def _json_lines(path: Path) -> Iterator[_Write]:
 
 def _plain(value: Any) -> Any:
     """Return a cell as the `json` module takes it; what is missing as null."""
-    if isinstance(value, np.ndarray):
-        return value.tolist()
     if is_missing(value):
         return None
-    return value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim):
+        return [_plain(item) for item in value]
+    if isinstance(value, (np.datetime64, np.timedelta64)):
+        # Of nanoseconds `item` would make a number.
+        return _plain(pd.Series([value])[0])
+    return value.item() if isinstance(value, (np.generic, np.ndarray)) else value
 
 
 @contextlib.contextmanager
@@ -124,25 +133,46 @@ def _parquet(path: Path) -> Iterator[_Write]:
     with contextlib.ExitStack() as stack:
         opened: list[ParquetWriter] = []
         columns: list[Any] = []
+        before = path.with_name(f"{path.name}-before")
+        stack.callback(before.unlink, missing_ok=True)
 
         def write(chunk: pd.DataFrame) -> None:
-            # The first rows tell the types of all.
-            schema = opened[0].schema if opened else None
             chunk = _like_the_first(chunk, columns)
             try:
-                table = pa.Table.from_pandas(chunk, schema=schema, preserve_index=False)
                 # What pandas adds names types of its own, some of which it can't read again.
-                table = table.replace_schema_metadata()
-            except pa.ArrowException as error:
+                table = pa.Table.from_pandas(chunk, preserve_index=False).replace_schema_metadata()
+                known = [writer.schema for writer in opened]
+                schema = pa.unify_schemas([*known, table.schema], promote_options="permissive")
+                if known != [schema]:
+                    for writer in opened:
+                        writer.close()
+                        path.replace(before)
+                    new = stack.enter_context(ParquetWriter(path, schema))
+                    if opened:
+                        _move(before, new)
+                    opened[:] = [new]
+                opened[0].write_table(table.cast(schema))
+            except (pa.ArrowException, OverflowError) as error:
                 raise TableError(
                     f"Parquet has one type a column, and these rows do not fit: {error}. Write "
                     f"CSV or JSONL instead."
                 ) from error
-            if not opened:
-                opened.append(stack.enter_context(ParquetWriter(path, table.schema)))
-            opened[0].write_table(table)
 
         yield write
+
+
+def _move(path: Path, writer: ParquetWriter) -> None:
+    """Move rows to a file whose types more rows fit.
+
+    Only later rows may tell what a column of gaps holds, or that numbers have fractions.
+    """
+    from pyarrow import Table
+    from pyarrow.parquet import ParquetFile
+
+    with ParquetFile(path) as file:
+        for batch in file.iter_batches():
+            writer.write_table(Table.from_batches([batch]).cast(writer.schema))
+    path.unlink()
 
 
 _WRITERS: dict[str, Callable[[Path], contextlib.AbstractContextManager[_Write]]] = {

@@ -1,7 +1,10 @@
 import contextlib
+import datetime
 import json
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from sklearn_bert.errors import TableError
@@ -195,6 +198,40 @@ def test_parquet_keeps_a_named_index_and_leaves_row_numbers(tmp_path):
     assert sorted(read(path).columns) == ["label", "text"]
     FRAME.iloc[[3, 1]].to_parquet(path)
     assert list(read(path).columns) == ["text", "label"]
+    FRAME.set_index(pd.Index(list("vwxyz"))).to_parquet(path)
+    assert list(read(path).columns) == ["text", "label", "__index_level_0__"]
+
+
+def test_parquet_columns_of_one_name_are_numbered(tmp_path):
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.Table.from_arrays([pa.array(["a"]), pa.array([1])], ["text"] * 2), path)
+    assert read(path).to_dict("records") == [{"text": "a", "text.1": 1}]
+
+
+def test_parquet_keeps_its_types(tmp_path):
+    """Those of columns that have gaps alone in the rows that are written first, too."""
+    columns = {
+        "integer": pa.array([None, BIG]),
+        "small": pa.array([None, 0.1], pa.float32()),
+        "yes": pa.array([None, True]),
+        "word": pa.array([None, "a"]),
+        "kind": pa.array([None, "a"]).dictionary_encode(),
+        "day": pa.array([None, datetime.date(2026, 1, 2)]),
+        "time": pa.array([None, datetime.datetime(2026, 1, 2)]),
+        "tags": pa.array([None, [1, None]]),
+        "parts": pa.array([None, {"a": [1], "b": "x"}]),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    for out in ("csv", "parquet"):
+        with writer(tmp_path / f"out.{out}") as write:
+            for chunk in read_chunks(tmp_path / "t.parquet", rows=1):
+                write(chunk)
+    found = pq.read_table(tmp_path / "out.parquet")
+    assert found.schema.equals(pa.table(columns).schema)
+    assert found.to_pydict() == pa.table(columns).to_pydict()
+    assert pd.read_parquet(tmp_path / "out.parquet")["word"].dtype == pd.Series(["a"]).dtype
+    cells = read(tmp_path / "out.csv").iloc[1]
+    assert cells.iloc[:7].tolist() == [str(BIG), "0.1", "True", "a", "a", *["2026-01-02"] * 2]
 
 
 def test_parquet_has_lists_and_dates(tmp_path):
@@ -238,6 +275,16 @@ def test_columns_of_a_workbook_without_a_name_keep_their_places(tmp_path):
     assert list(read(path).columns) == ["text", "Unnamed: 1", "label"]
 
 
+def test_columns_of_a_workbook_end_where_no_row_has_a_cell(tmp_path):
+    path = tmp_path / "t.xlsx"
+    rows = [["text", None, None], ["a", None, None], ["b", 1, None], [None, None, None]]
+    pd.DataFrame(rows).to_excel(path, index=False, header=False)
+    assert read(path, rows=1).fillna("").to_dict("list") == {
+        "text": ["a", "b"],
+        "Unnamed: 1": ["", 1],
+    }
+
+
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
 def test_columns_of_one_name_are_numbered(kind, tmp_path):
     path = tmp_path / f"t.{kind}"
@@ -248,11 +295,14 @@ def test_columns_of_one_name_are_numbered(kind, tmp_path):
 @pytest.mark.parametrize(
     ("name", "header", "row", "columns"),
     [
-        ("t.tsv", "id\tname, full, or not\ttext", "1\tx\ty", 3),
+        ("t.tsv", "id\tname, full, or not, if known\ttext", "1\tx\ty", 3),
         ("t.csv", '"text; a; remark; of; any",label', "x,y", 2),
         ("t.csv", '"a ""quoted""; name; of; any",label', "x,y", 2),
         ("t.csv", "text;label", "a,b;c", 2),
         ("t.tsv", "text,label", "a,b", 2),
+        ("t.csv", 'size (5" wide);text;label', "a;b;c", 3),
+        ("t.csv", 'label,"text; a; b\nor; c"', "x,y", 2),
+        ("t.csv", '\ufeff"text; a; remark; of; any",label', "x,y", 2),
     ],
 )
 def test_delimiters_are_found_outside_of_names(name, header, row, columns, tmp_path):

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from sklearn_bert.errors import TableError
@@ -37,6 +38,18 @@ def test_json_has_arrays_as_lists(tmp_path):
     assert rows == [{"a": ["x", "y"], "b": ["z"]}, {"a": [1], "b": {"k": 1}}]
 
 
+def test_json_has_plain_values_within_lists(tmp_path):
+    path = tmp_path / "out.jsonl"
+    days = np.array(["2026-01-02", "NaT"], dtype="datetime64[ns]")
+    ragged = np.array([np.array([1]), np.array([2.5, np.nan])], dtype=object)
+    cells = [ragged, {"k": np.array(["x"]), "n": np.float32(0.5)}, days, (np.int64(1), None)]
+    with writer(path) as write:
+        write(pd.DataFrame({"a": cells}))
+    rows = [json.loads(line)["a"] for line in path.read_text().splitlines()]
+    assert rows[:2] == [[[1], [2.5, None]], {"k": ["x"], "n": 0.5}]
+    assert rows[2:] == [["2026-01-02 00:00:00", None], [1, None]]
+
+
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_later_rows_have_the_columns_of_the_first(kind, tmp_path):
     path = tmp_path / f"out.{kind}"
@@ -67,14 +80,33 @@ def test_what_fails_leaves_the_file_that_was_there(kind, tmp_path):
     assert [child.name for child in tmp_path.iterdir()] == [path.name]
 
 
-def test_parquet_has_one_type_a_column(tmp_path):
+def test_parquet_has_types_that_later_rows_fit(tmp_path):
+    path = tmp_path / "out.parquet"
+    parts = [
+        {"gaps": [None], "numbers": [1], "lists": [[]]},
+        {"gaps": ["x"], "numbers": [2], "lists": [[1]]},
+        {"gaps": [None], "numbers": [2.5], "lists": [None]},
+    ]
+    with writer(path) as write:
+        for part in parts:
+            write(pd.DataFrame(part, dtype=object))
+    expected = {"gaps": [None, "x", None], "numbers": [1, 2, 2.5], "lists": [[], [1], None]}
+    assert pq.read_table(path).to_pydict() == expected
+    assert [child.name for child in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(
+    ("first", "later"), [(1, "x"), (1, 2**70), (1, {}), (2**60 + 1, 0.5), (None, {})]
+)
+def test_what_parquet_has_no_type_for(first, later, tmp_path):
     def write_both():
         with writer(tmp_path / "out.parquet") as write:
-            write(pd.DataFrame({"a": [1]}))
-            write(pd.DataFrame({"a": ["x"]}))
+            write(pd.DataFrame({"a": [first]}, dtype=object))
+            write(pd.DataFrame({"a": [later]}, dtype=object))
 
     with pytest.raises(TableError, match="one type a column"):
         write_both()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

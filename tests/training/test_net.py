@@ -292,6 +292,15 @@ class Presses(Callback):
         signal.raise_signal(signal.SIGINT)
 
 
+@pytest.fixture
+def _ctrl_c_is_heard():
+    """As in a terminal; what is started in the background may have been told to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_ctrl_c_is_heard")
 def test_ctrl_c_in_a_callback_comes_through(net_of):
     net, dataset = net_of("all", callbacks=[Presses()])
     with pytest.raises(KeyboardInterrupt):
