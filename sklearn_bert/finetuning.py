@@ -29,6 +29,7 @@ from sklearn_bert.encoder.randomness import own_randomness
 from sklearn_bert.encoder.sources import EMBEDDED_MODEL
 from sklearn_bert.errors import parameter_error, warn_caller
 from sklearn_bert.fitting import (
+    attach_once,
     encoder_attributes,
     net_settings,
     ready_to_predict,
@@ -438,7 +439,10 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
                 "Accepted: text pairs, in two columns."
             )
         encoder = self.reference_.encoder(int(self.verbose))
-        self._attach(module, encoder.checkpoint)
+        if self.freezing_.trainable:
+            attach_once(
+                module, lambda: module.encoder is not None, encoder.checkpoint, self.freezing_
+            )
         outputs, n_cut, n_texts = [], 0, 0
         for start in range(0, len(texts), _PREDICTED_TOGETHER):
             part = texts[start : start + _PREDICTED_TOGETHER]
@@ -450,13 +454,6 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         if n_cut:
             warn_cut(n_cut, n_texts, encoder.max_length)
         return np.concatenate(outputs)
-
-    def _attach(self, module: FineTuneModule, checkpoint: Checkpoint) -> None:
-        """Load what was trained, as it is not after a pickle; one thread does, the others wait."""
-        if self.freezing_.trainable and module.encoder is None:
-            with checkpoint.busy:
-                if module.encoder is None:
-                    module.attach(checkpoint, self.freezing_)
 
     def __sklearn_tags__(self) -> Any:
         """Describe the input: one column of strings, or two."""

@@ -14,6 +14,7 @@ from sklearn_bert.training.optimizer import MakeOptimizer
 from sklearn_bert.validation import is_word
 
 __all__ = [
+    "attach_once",
     "encoder_attributes",
     "net_settings",
     "ready_to_predict",
@@ -45,6 +46,17 @@ def encoder_attributes(reference: EncoderReference, freezing: Freezing) -> dict[
         "device_": str(checkpoint.device),
         "precision_": checkpoint.precision,
     }
+
+
+def attach_once(
+    module: Any, is_attached: Callable[[], bool], checkpoint: Checkpoint, freezing: Freezing
+) -> None:
+    """Load what a pickle leaves out of a module; one thread does, the others wait for it."""
+    if is_attached():
+        return
+    with checkpoint.busy:
+        if not is_attached():
+            module.attach(checkpoint, freezing)
 
 
 def warn_cut(n_cut: int, n_texts: int, max_length: int) -> None:

@@ -21,6 +21,7 @@ from sklearn_bert.encoder.randomness import own_randomness
 from sklearn_bert.encoder.sources import EMBEDDED_MODEL
 from sklearn_bert.errors import parameter_error
 from sklearn_bert.fitting import (
+    attach_once,
     encoder_attributes,
     net_settings,
     ready_to_predict,
@@ -481,11 +482,7 @@ class BertMaskedLM(PretrainedMixin, BaseEstimator):
         """Return the checkpoint, with the module attached to it, as it is not after a pickle."""
         checkpoint = self.reference_.encoder(int(self.verbose)).checkpoint
         module = self.net_.module_
-        if module.model is None:
-            # One thread loads, the others wait.
-            with checkpoint.busy:
-                if module.model is None:
-                    module.attach(checkpoint, self.freezing_)
+        attach_once(module, lambda: module.model is not None, checkpoint, self.freezing_)
         return checkpoint
 
     def _saved_checkpoint(self) -> Checkpoint:

@@ -32,7 +32,6 @@ from sklearn_bert.validation import (
 __all__ = ["check_tuning_parameters", "head_sizes", "seed_from"]
 
 _CHOICES: dict[str, Iterable[Any]] = {
-    # Gradients are too small for float16.
     "precision": ("auto", "float32", "bfloat16", "float64"),
     "pairs": PAIRS,
     "activation": ACTIVATIONS,
@@ -87,6 +86,9 @@ def check_tuning_parameters(
     parameters = estimator.get_params(deep=False)
     for pooling in one_or_list("pooling", parameters.get("pooling", "mean")):
         check_choice("pooling", pooling, POOLINGS)
+    if is_word(parameters["precision"], "float16"):
+        remedy = "Gradients are too small for float16."
+        raise parameter_error("precision", "float16", _CHOICES["precision"], remedy)
     for name, choices in _CHOICES.items():
         if name in parameters:
             check_choice(name, parameters[name], choices)
