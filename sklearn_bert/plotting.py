@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sklearn_bert.errors import parameter_error
+from sklearn_bert.search_results import SearchResults
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -241,7 +239,7 @@ class FreezeDepthDisplay(Display):
         ValueError
             If the search did not vary the parameter, or has no such metric.
         """
-        results = _Results.of(search, metric)
+        results = SearchResults.of(search, metric)
         (name,) = results.names(parameter)
         best = results.best_by(results.values(name))
         return cls(
@@ -343,7 +341,7 @@ class LayerPoolingDisplay(Display):
         ValueError
             If the search varied neither layers nor pooling, or has no such metric.
         """
-        results = _Results.of(search, metric)
+        results = SearchResults.of(search, metric)
         layers, poolings = map(results.values, results.names("layers", "pooling"))
         pairs = zip(poolings, layers, strict=True)
         best = results.best_by([None if None in pair else pair for pair in pairs])
@@ -377,80 +375,6 @@ class LayerPoolingDisplay(Display):
         ax.set_yticks(range(len(self.poolings)), [str(pooling) for pooling in self.poolings])
         ax.set(xlabel="layers", ylabel="pooling")
         return self
-
-
-@dataclass(frozen=True)
-class _Results:
-    """What a search found, a row for each candidate."""
-
-    own: Mapping[str, Any]
-    params: list[Mapping[str, Any]]
-    scores: np.ndarray
-    deviations: np.ndarray
-    seconds: np.ndarray
-
-    @classmethod
-    def of(cls, search: Any, metric: str) -> _Results:
-        from sklearn.utils.validation import check_is_fitted
-
-        check_is_fitted(search, "cv_results_")
-        found = search.cv_results_
-        if f"mean_test_{metric}" not in found:
-            known = [name.removeprefix("mean_test_") for name in found if "mean_test_" in name]
-            raise parameter_error("metric", metric, known)
-        return cls(
-            search.estimator.get_params(),
-            found["params"],
-            np.asarray(found[f"mean_test_{metric}"]),
-            np.asarray(found[f"std_test_{metric}"]),
-            np.asarray(found["mean_fit_time"]),
-        )
-
-    def names(self, *parameters: str) -> list[str]:
-        """Return the names of parameters, with the prefix of their step.
-
-        One has to have been varied; the others are beside it.
-        """
-        tried = sorted({name for row in self.params for name in row})
-        ending = {end: [n for n in tried if n.split("__")[-1] == end] for end in parameters}
-        varied = {end: found for end, found in ending.items() if found}
-        for end, found in (varied or ending).items():
-            if len(found) != 1:
-                raise ValueError(
-                    f"The search varied {tried}, of which {len(found)} end with {end!r}. "
-                    f"Accepted: a search that varied one such parameter."
-                )
-        one = next(iter(varied))
-        step = varied[one][0].removesuffix(one)
-        return [varied.get(end, [step + end])[0] for end in parameters]
-
-    def values(self, name: str) -> list[Any]:
-        """Return the value that each candidate has, None where there is none; lists as tuples."""
-        found = [self._value(row, name) for row in self.params]
-        if all(value is None for value in found):
-            raise ValueError(f"No candidate of the search has {name!r}.")
-        return [tuple(value) if isinstance(value, list) else value for value in found]
-
-    def _value(self, row: Mapping[str, Any], name: str) -> Any:
-        """Return a candidate's value: what was set, of the step that was set, or the own one."""
-        if name in row:
-            return row[name]
-        parts = name.split("__")
-        for end in range(len(parts) - 1, 0, -1):
-            step = row.get("__".join(parts[:end]))
-            if step is not None:
-                params = step.get_params() if hasattr(step, "get_params") else {}
-                return params.get("__".join(parts[end:]))
-        return self.own.get(name)
-
-    def best_by(self, keys: list[Any]) -> dict[Any, int]:
-        """Return the row with the best score for each key but None; a fit that failed is worst."""
-        scores = np.where(np.isnan(self.scores), -np.inf, self.scores)
-        best: dict[Any, int] = {}
-        for row, key in enumerate(keys):
-            if key is not None and (key not in best or scores[row] > scores[best[key]]):
-                best[key] = row
-        return best
 
 
 def _trained(freeze: Any) -> tuple[int, int]:

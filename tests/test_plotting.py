@@ -7,7 +7,7 @@ from sklearn.exceptions import FitFailedWarning, NotFittedError
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 
 from sklearn_bert import (
     BertFeaturizer,
@@ -198,25 +198,6 @@ class TestLayerPooling:
         assert (display.layers, display.poolings) == ([0, 1], ["max", "mean"])
         expected = [*search.cv_results_["mean_test_score"][:3], np.nan]
         np.testing.assert_array_equal(np.ravel(display.scores), expected)
-
-    def test_of_two_featurizers_it_is_the_one_that_varied(self, saved_model):
-        first = BertFeaturizer(saved_model(), pooling="max", **SETTINGS)
-        both = FeatureUnion([("a", first), ("b", BertFeaturizer(saved_model(), **SETTINGS))])
-        pipeline = Pipeline([("bert", both), ("clf", LogisticRegression())])
-        search = GridSearchCV(pipeline, {"bert__a__layers": [0, 1]}, cv=2).fit(TEXTS, Y)
-        display = LayerPoolingDisplay.from_search(search)
-        assert (display.layers, display.poolings) == ([0, 1], ["max"])
-
-    def test_a_step_without_poolings(self):
-        class Layered(CountVectorizer):
-            def __init__(self, layers=1):
-                super().__init__()
-                self.layers = layers
-
-        pipeline = make_pipeline(Layered(), LogisticRegression())
-        search = GridSearchCV(pipeline, {"layered__layers": [1, 2]}, cv=2).fit(TEXTS, Y)
-        with pytest.raises(ValueError, match="No candidate of the search has 'layered__pooling'"):
-            LayerPoolingDisplay.from_search(search)
 
     def test_a_search_over_neither(self, saved_model):
         pipeline = Pipeline(
