@@ -19,7 +19,7 @@ from benchmarks.rivals.models import freeze_parameter
 from benchmarks.rivals.recipes import RECIPES
 from benchmarks.rivals.training import BATCH_SIZE, timed
 
-__all__ = ["METHODS", "OURS", "Method", "epochs_for", "measure", "said", "suits"]
+__all__ = ["LONGER", "METHODS", "OURS", "Method", "epochs_for", "measure", "said", "suits"]
 
 _DEPTHS = ["all", "-1", "-2", "-3", "none"]
 _STEPS = 150
@@ -39,6 +39,9 @@ _WAYS: dict[str, dict[str, Any]] = {
     "separate-all": {"freeze": "all", "pairs": "separate"},
     "separate-none": {"freeze": "none", "pairs": "separate"},
 }
+# Ways that train for so many times the epochs, too.
+_TIMES_LONGER = 3
+LONGER = {"contrastive-longer": "contrastive"}
 
 # See `Method.fit`.
 _Found = tuple[Any, float, np.ndarray]
@@ -172,9 +175,11 @@ def _features(split: Split, part: str, seed: int, epochs: int, device: str) -> _
     return _searched(pipeline, grid, split, _FOLDS, seed)
 
 
-def _ours(split: Split, part: str, seed: int, epochs: int, device: str, way: str) -> _Found:
-    """Fine-tune in one way."""
-    classifier = _classifier(seed, device).set_params(**_parameters(_WAYS[way], epochs))
+def _ours(
+    split: Split, part: str, seed: int, epochs: int, device: str, way: str, times: int = 1
+) -> _Found:
+    """Fine-tune in one way, for some times the epochs."""
+    classifier = _classifier(seed, device).set_params(**_parameters(_WAYS[way], times * epochs))
     run = timed(lambda: classifier.fit(split.X, split.y))
     return None, run.seconds, classifier.predict(split.X_test)
 
@@ -239,6 +244,13 @@ METHODS = {
         for name, way in _WAYS.items()
     },
     "searched": Method("ours, by cross-validation", _ours_searched),
+    **{
+        name: Method(
+            f"ours, {said(_WAYS[way])}, {_TIMES_LONGER} times the epochs",
+            partial(_ours, way=way, times=_TIMES_LONGER),
+        )
+        for name, way in LONGER.items()
+    },
     "trainer": Method(RECIPES["trainer"].title, partial(_rival, recipe="trainer")),
     "expert": Method(RECIPES["expert"].title, partial(_rival, recipe="expert")),
     "setfit": Method(RECIPES["setfit"].title, partial(_rival, recipe="setfit")),

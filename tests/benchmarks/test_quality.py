@@ -10,6 +10,7 @@ from benchmarks.quality_methods import METHODS, OURS, epochs_for, measure, said
 from benchmarks.quality_tables import fill, run_name
 from benchmarks.quality_tasks import load
 from benchmarks.report import Report
+from sklearn_bert import BertFineTuneClassifier
 from tests import needs
 
 
@@ -176,6 +177,28 @@ def test_contrasts_may_be_the_best():
     )
     claims = [(claim, holds) for claim, holds in report.checks if "contrastive_weight=1" in claim]
     assert [holds for _, holds in claims] == [True, False]
+
+
+def test_who_trains_longer_is_held_against_setfit_alone():
+    longer = {"freeze=none": {0: 0.80}, "contrastive-longer": {0: 0.90}}
+    report = report_of(**longer, trainer={0: 0.81}, expert={0: 0.81}, setfit={0: 0.90})
+    assert [holds for _, holds in report.checks] == [False, False, True]
+    assert "3 times the epochs (best)" in report.checks[2][0]
+
+
+@needs.corpora
+def test_longer_is_some_times_the_epochs(monkeypatch):
+    fitted = []
+
+    def fit(classifier, *args):
+        fitted.append((classifier.contrastive_weight, classifier.max_epochs))
+        return real(classifier, *args)
+
+    real = BertFineTuneClassifier.fit
+    monkeypatch.setattr(BertFineTuneClassifier, "fit", fit)
+    for method in ("contrastive", "contrastive-longer"):
+        measure("sst2", 16, 4, method, seed=0, epochs=1)
+    assert fitted == [(1, 1), (1, 3)]
 
 
 def test_says_where_fits_ran():
