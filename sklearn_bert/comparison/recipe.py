@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
+import ast
 import inspect
+import math
+import sys
+from collections.abc import Iterable
+from itertools import count
+from types import FunctionType
 from typing import Any
 
+import numpy as np
 from sklearn.pipeline import Pipeline, make_pipeline
 
 __all__ = ["code_of"]
@@ -17,12 +23,13 @@ def code_of(estimator: Any) -> str:
     Parameters
     ----------
     estimator : estimator
-        Its parameters have to be estimators, or such that their `repr` makes them again.
+        Unfitted.
 
     Returns
     -------
     str
-        Imports, the estimator, and its `fit`.
+        Imports, the estimator, and its `fit`. For what no code makes, a lambda for example, stands
+        the parameter's name, and a comment asks to define it before.
 
     Examples
     --------
@@ -33,27 +40,90 @@ def code_of(estimator: Any) -> str:
     estimator = LogisticRegression(C=10)
     estimator.fit(X, y)
     """
-    imports: set[tuple[str, str]] = set()
-    expression = _expression(estimator, imports)
-    lines = [f"from {module} import {name}" for module, name in sorted(imports)]
-    return "\n".join([*lines, f"estimator = {expression}", "estimator.fit(X, y)"])
+    code = _Code()
+    expression = code.expression("estimator", estimator)
+    imports = [f"from {module} import {name}" for module, name in sorted(code.imports)]
+    undefined = [f"# Define {name} before: it was {what}." for name, what in code.undefined]
+    lines = [*imports, *undefined, f"estimator = {expression}", "estimator.fit(X, y)"]
+    return "\n".join(lines)
 
 
-def _expression(value: Any, imports: set[tuple[str, str]]) -> str:
-    """Return what makes a value, and add what has to be imported for it."""
-    if isinstance(value, Pipeline) and _is_plain(value):
-        imports.add(("sklearn.pipeline", "make_pipeline"))
-        return f"make_pipeline({', '.join(_expression(step, imports) for _, step in value.steps)})"
-    if hasattr(value, "get_params") and not isinstance(value, type):
-        imports.add(_import_of(type(value)))
-        changed = [f"{name}={_expression(v, imports)}" for name, v in _changed(value).items()]
-        return f"{type(value).__name__}({', '.join(changed)})"
-    if type(value) is list:
-        return f"[{', '.join(_expression(item, imports) for item in value)}]"
-    if type(value) is tuple:
-        items = [_expression(item, imports) for item in value]
-        return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
-    return repr(value)
+class _Code:
+    """Expressions that make values, and what they need before them.
+
+    Attributes
+    ----------
+    imports : set of (str, str)
+        Modules and what to import of them.
+    undefined : list of (str, str)
+        Names that stand for values which no code makes, and what those are.
+    """
+
+    def __init__(self) -> None:
+        self.imports: set[tuple[str, str]] = set()
+        self.undefined: list[tuple[str, str]] = []
+
+    def expression(self, name: str, value: Any) -> str:
+        """Return what makes the value of a parameter of that name."""
+        if isinstance(value, Pipeline) and _is_plain(value):
+            self.imports.add(("sklearn.pipeline", "make_pipeline"))
+            return f"make_pipeline({self._listed(name, [step for _, step in value.steps])})"
+        if isinstance(value, type | FunctionType):
+            return self._imported(name, value)
+        if hasattr(value, "get_params"):
+            changed = _changed(value).items()
+            arguments = ", ".join(f"{key}={self.expression(key, v)}" for key, v in changed)
+            return f"{self._imported(name, type(value))}({arguments})"
+        if type(value) is list:
+            return f"[{self._listed(name, value)}]"
+        if type(value) is tuple:
+            return f"({self._listed(name, value)}{',' if len(value) == 1 else ''})"
+        if type(value) is dict:
+            pairs = [(self.expression(name, k), self.expression(name, v)) for k, v in value.items()]
+            return f"{{{', '.join(f'{key}: {item}' for key, item in pairs)}}}"
+        if isinstance(value, np.generic):
+            return self.expression(name, value.item())
+        if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+            self.imports.add(("numpy", "array"))
+            return f"array({value.tolist()!r}, dtype={value.dtype.str!r})"
+        if isinstance(value, float) and not math.isfinite(value):
+            return f'float("{value}")'
+        return repr(value) if _is_literal(value) else self._undefined(name, repr(value))
+
+    def _listed(self, name: str, items: Iterable[Any]) -> str:
+        return ", ".join(self.expression(name, item) for item in items)
+
+    def _imported(self, name: str, value: type | FunctionType) -> str:
+        """Return a class's or a function's name, after an import from where it is offered."""
+        if value.__module__ == "builtins":
+            return value.__name__
+        parts = value.__module__.split(".")
+        for length in range(1, len(parts) + 1):
+            module = ".".join(parts[:length])
+            if getattr(sys.modules.get(module), value.__name__, None) is value:
+                self.imports.add((module, value.__name__))
+                return value.__name__
+        known = value.__name__ if value.__name__.isidentifier() else name
+        return self._undefined(known, repr(value))
+
+    def _undefined(self, name: str, what: str) -> str:
+        """Return a name for a value that no code makes: the same each time it is met."""
+        same = [known for known, of in self.undefined if of == what]
+        if same:
+            return same[0]
+        taken = {known for known, _ in self.undefined}
+        names = (f"{name}_{number}" if number > 1 else name for number in count(1))
+        free = next(candidate for candidate in names if candidate not in taken)
+        self.undefined.append((free, what))
+        return free
+
+
+def _is_literal(value: Any) -> bool:
+    """Return whether what Python prints for a value is that value."""
+    try:
+        return bool(ast.literal_eval(repr(value)) == value)
+    except (ValueError, SyntaxError, TypeError):
+        return False
 
 
 def _changed(estimator: Any) -> dict[str, Any]:
@@ -70,13 +140,3 @@ def _is_plain(pipeline: Pipeline) -> bool:
     """Return whether `make_pipeline` would make it."""
     made = make_pipeline(*(step for _, step in pipeline.steps))
     return made.steps == pipeline.steps and _changed(pipeline).keys() == {"steps"}
-
-
-def _import_of(kind: type) -> tuple[str, str]:
-    """Return the shortest module that offers a class, and the class's name."""
-    parts = kind.__module__.split(".")
-    for length in range(1, len(parts)):
-        module = ".".join(parts[:length])
-        if getattr(importlib.import_module(module), kind.__name__, None) is kind:
-            return module, kind.__name__
-    return kind.__module__, kind.__name__

@@ -1,5 +1,6 @@
+import numpy as np
 import pytest
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import TfidfVectorizer, strip_accents_unicode
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -33,6 +34,9 @@ def params(estimator):
         Pipeline([("words", TfidfVectorizer()), ("linear", LogisticRegression(C=3))]),
         OneVsRestClassifier(LogisticRegression(C=3)),
         make_pipeline(TfidfVectorizer(stop_words=[f"word number {n}" for n in range(200)])),
+        LogisticRegression(C=np.logspace(-1, 1, 3)[0], max_iter=np.int64(7), tol=float("inf")),
+        TfidfVectorizer(preprocessor=strip_accents_unicode, dtype=np.float32),
+        LogisticRegression(class_weight={np.int64(0): np.float32(0.5), "a": (1,)}),
     ],
     ids=lambda estimator: type(estimator).__name__,
 )
@@ -40,6 +44,37 @@ def test_code_makes_the_estimator(estimator):
     made = made_by(code_of(estimator))
     assert type(made) is type(estimator)
     assert params(made) == params(estimator)
+
+
+def test_arrays_are_made_again():
+    vocabulary = np.array(["film", "plot"])
+    made = made_by(code_of(TfidfVectorizer(vocabulary=vocabulary))).vocabulary
+    assert made.dtype == vocabulary.dtype
+    np.testing.assert_array_equal(made, vocabulary)
+
+
+def test_what_no_code_makes_is_to_be_defined_before():
+    """A lambda, a class of a function's, and an object that does not say what it is."""
+
+    class Local(LogisticRegression):
+        pass
+
+    halve, thing = lambda text: text[: len(text) // 2], object()
+    words = TfidfVectorizer(preprocessor=halve, tokenizer=halve, stop_words=thing)
+    code = code_of(make_pipeline(words, TfidfVectorizer(preprocessor=len), Local(C=3)))
+    before = [line.split(" before: it was ") for line in code.splitlines() if line[0] == "#"]
+    assert before == [
+        ["# Define preprocessor", f"{halve!r}."],
+        ["# Define stop_words", f"{thing!r}."],
+        ["# Define preprocessor_2", "<built-in function len>."],
+        ["# Define Local", f"{Local!r}."],
+    ]
+    names = {"preprocessor": halve, "stop_words": thing, "preprocessor_2": len, "Local": Local}
+    exec(code.removesuffix("estimator.fit(X, y)"), names)
+    made = names["estimator"]
+    assert (made[0].preprocessor, made[0].tokenizer, made[0].stop_words) == (halve, halve, thing)
+    assert made[1].preprocessor is len
+    assert (type(made[2]), made[2].C) == (Local, 3)
 
 
 @pytest.mark.parametrize("family", ["bert", "albert"])
