@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import codecs
-import warnings
 from pathlib import Path
 
-from sklearn_bert.errors import TableError
+from sklearn_bert.errors import TableError, warn_caller
 
 __all__ = ["find_encoding"]
 
@@ -90,9 +89,8 @@ def _detected(path: Path) -> str:
         if (match.chaos, match.coherence) == (best.chaos, best.coherence)
     }
     found = next(encoding for encoding in _LIKELY if encoding in alike)
-    warnings.warn(
+    warn_caller(
         f"{path} is not in UTF-8 and is read as {found}. If letters come out wrong: {remedy}",
         UserWarning,
-        stacklevel=2,
     )
     return found
