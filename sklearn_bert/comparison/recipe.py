@@ -7,7 +7,7 @@ import inspect
 import math
 import sys
 from collections.abc import Iterable
-from itertools import count
+from itertools import chain, count
 from types import FunctionType
 from typing import Any
 
@@ -43,7 +43,7 @@ def code_of(estimator: Any) -> str:
     code = _Code()
     expression = code.expression("estimator", estimator)
     imports = [f"from {module} import {name}" for module, name in sorted(code.imports)]
-    undefined = [f"# Define {name} before: it was {what}." for name, what in code.undefined]
+    undefined = [f"# Define {name} before: it was {what}." for what, name in code.undefined.items()]
     lines = [*imports, *undefined, f"estimator = {expression}", "estimator.fit(X, y)"]
     return "\n".join(lines)
 
@@ -55,13 +55,13 @@ class _Code:
     ----------
     imports : set of (str, str)
         Modules and what to import of them.
-    undefined : list of (str, str)
-        Names that stand for values which no code makes, and what those are.
+    undefined : dict of str to str
+        Values that no code makes, as Python prints them, and the names that stand for them.
     """
 
     def __init__(self) -> None:
         self.imports: set[tuple[str, str]] = set()
-        self.undefined: list[tuple[str, str]] = []
+        self.undefined: dict[str, str] = {}
 
     def expression(self, name: str, value: Any) -> str:
         """Return what makes the value of a parameter of that name."""
@@ -81,11 +81,11 @@ class _Code:
         if type(value) is dict:
             pairs = [(self.expression(name, k), self.expression(name, v)) for k, v in value.items()]
             return f"{{{', '.join(f'{key}: {item}' for key, item in pairs)}}}"
-        if isinstance(value, np.generic):
+        if isinstance(value, np.generic) and not isinstance(value.item(), np.generic):
             return self.expression(name, value.item())
         if isinstance(value, np.ndarray) and not value.dtype.hasobject:
             self.imports.add(("numpy", "array"))
-            return f"array({value.tolist()!r}, dtype={value.dtype.str!r})"
+            return f"array({self.expression(name, value.tolist())}, dtype={value.dtype.str!r})"
         if isinstance(value, float) and not math.isfinite(value):
             return f'float("{value}")'
         return repr(value) if _is_literal(value) else self._undefined(name, repr(value))
@@ -108,14 +108,11 @@ class _Code:
 
     def _undefined(self, name: str, what: str) -> str:
         """Return a name for a value that no code makes: the same each time it is met."""
-        same = [known for known, of in self.undefined if of == what]
-        if same:
-            return same[0]
-        taken = {known for known, _ in self.undefined}
-        names = (f"{name}_{number}" if number > 1 else name for number in count(1))
-        free = next(candidate for candidate in names if candidate not in taken)
-        self.undefined.append((free, what))
-        return free
+        if what not in self.undefined:
+            names = chain([name], (f"{name}_{number}" for number in count(2)))
+            taken = self.undefined.values()
+            self.undefined[what] = next(free for free in names if free not in taken)
+        return self.undefined[what]
 
 
 def _is_literal(value: Any) -> bool:

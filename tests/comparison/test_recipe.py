@@ -46,8 +46,10 @@ def test_code_makes_the_estimator(estimator):
     assert params(made) == params(estimator)
 
 
-def test_arrays_are_made_again():
-    vocabulary = np.array(["film", "plot"])
+@pytest.mark.parametrize(
+    "vocabulary", [np.array(["film", "plot"]), np.array([[0.5, np.nan], [np.inf, 1]], np.float32)]
+)
+def test_arrays_are_made_again(vocabulary):
     made = made_by(code_of(TfidfVectorizer(vocabulary=vocabulary))).vocabulary
     assert made.dtype == vocabulary.dtype
     np.testing.assert_array_equal(made, vocabulary)
@@ -75,6 +77,11 @@ def test_what_no_code_makes_is_to_be_defined_before():
     assert (made[0].preprocessor, made[0].tokenizer, made[0].stop_words) == (halve, halve, thing)
     assert made[1].preprocessor is len
     assert (type(made[2]), made[2].C) == (Local, 3)
+
+
+def test_numbers_that_python_has_none_for_are_to_be_defined_before():
+    wide = np.longdouble(3)
+    assert f"# Define C before: it was {wide!r}." in code_of(LogisticRegression(C=wide))
 
 
 @pytest.mark.parametrize("family", ["bert", "albert"])
