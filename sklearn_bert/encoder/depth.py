@@ -29,6 +29,7 @@ __all__ = [
     "UpperPart",
     "cast_states",
     "checkpoint_activations",
+    "last_layer",
     "parameter_places",
     "resolve_layer",
 ]
@@ -206,6 +207,11 @@ def _find_layers(model: nn.Module, n_layers: int) -> list[nn.Module]:
             f"DeBERTa or ModernBERT."
         )
     return list((full or lists)[0])
+
+
+def last_layer(model: PreTrainedModel) -> nn.Module:
+    """Return the module that a text passes last, but for what follows the layers."""
+    return _find_layers(model, int(model.config.num_hidden_layers))[-1]
 
 
 def checkpoint_activations(model: PreTrainedModel) -> None:

@@ -14,6 +14,7 @@ from sklearn_bert.encoder.checkpoint import Checkpoint
 from sklearn_bert.encoder.depth import UpperPart, checkpoint_activations
 from sklearn_bert.encoder.dropout import CpuDropout
 from sklearn_bert.encoder.embedding import RowsInUse, is_plain
+from sklearn_bert.encoder.first_token import FIRST_TOKEN_POOLINGS, read_first_token_alone
 from sklearn_bert.encoder.freezing import Freezing
 from sklearn_bert.encoder.loading import set_weights
 from sklearn_bert.encoder.pairs import SIDES, sides
@@ -111,6 +112,8 @@ class FineTuneModule(nn.Module):
         model = checkpoint.trainable_copy()
         if "pooler" not in self.poolings and hasattr(model, "pooler"):
             model.pooler = None
+        if FIRST_TOKEN_POOLINGS.issuperset(self.poolings):
+            read_first_token_alone(model)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name in freezing.trainable)
         set_weights(model, self._trained)

@@ -40,6 +40,28 @@ def test_outputs_are_the_same_at_every_depth(family, freeze, module_of, encoder_
 
 
 @pytest.mark.parametrize("freeze", FREEZES)
+@pytest.mark.parametrize("poolings", [("cls",), ("pooler",), ("pooler", "cls"), ("cls", "mean")])
+def test_the_last_layer_reads_no_more_than_the_poolings_do(
+    poolings, freeze, module_of, encoder_of, reference
+):
+    module = module_of(freeze, poolings=poolings).eval()
+    vectors = [torch.from_numpy(reference("bert").vectors(TEXTS, p)).float() for p in poolings]
+    lengths = []
+    if freeze != "all":
+        model = getattr(module.encoder, "model", module.encoder)
+        layers_of(model, "bert")[-1].output.register_forward_hook(
+            lambda layer, args, output: lengths.append(output.shape[1])
+        )
+    inputs = batch(encoder_of("bert"), freeze, poolings)
+    with torch.no_grad():
+        expected = module.head(torch.cat(vectors, dim=1))
+        torch.testing.assert_close(module(**inputs), expected, atol=1e-4, rtol=1e-4)
+    if freeze != "all":
+        longest = inputs["attention_mask"].shape[1]
+        assert lengths == [longest if "mean" in poolings else 1]
+
+
+@pytest.mark.parametrize("freeze", FREEZES)
 @pytest.mark.parametrize("family", ["bert", "distilbert", "deberta-v2", "modernbert"])
 def test_the_head_sees_both_halves_of_separate_pairs(
     family, freeze, module_of, encoder_of, reference
