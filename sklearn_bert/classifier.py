@@ -41,7 +41,10 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         Parameters that are trained all the same, by parts of their names, such as
         ``["layer.5.output"]``; ``*`` stands for anything.
     pooling : {"cls", "mean", "max", "last", "pooler"} or list of these, default="mean"
-        How the states of a text's tokens become one vector; several are concatenated.
+        How the states of a text's tokens become one vector; several are concatenated. Where the
+        first token alone is read ("cls", "pooler", or both), the last layer computes it alone in
+        BERT, RoBERTa, XLM-R, CamemBERT, ELECTRA and DistilBERT, and epochs with ``freeze=-1`` take
+        a fraction of the time that they take with "mean".
     pairs : {"joint", "separate"}, default="joint"
         How text pairs are read: as one text, whose tokens see each other, or each half by itself;
         then the head is given ``[u, v, |u - v|, u * v]`` of the vectors of the halves (InferSent,

@@ -145,9 +145,11 @@ def test_fits_are_the_same_with_and_without_a_store_and_again(freeze, model):
 
 @pytest.mark.parametrize("contrast", [0, 1])
 @pytest.mark.parametrize("checkpointing", [True, False])
-def test_fine_tuning_learns_in_bfloat16(checkpointing, contrast, model):
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_fine_tuning_learns_in_bfloat16(pooling, checkpointing, contrast, model):
     classifier = BertFineTuneClassifier(
         model,
+        pooling=pooling,
         device="cuda",
         precision="bfloat16",
         lr=5e-3,
@@ -161,8 +163,9 @@ def test_fine_tuning_learns_in_bfloat16(checkpointing, contrast, model):
     assert classifier.score(X, Y) > 0.85
 
 
-def test_no_fit_leaves_anything_on_the_gpu_but_what_it_trained(model, memory):
-    fitted = BertFineTuneClassifier(model, device="cuda", max_epochs=1)
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_no_fit_leaves_anything_on_the_gpu_but_what_it_trained(pooling, model, memory):
+    fitted = BertFineTuneClassifier(model, pooling=pooling, device="cuda", max_epochs=1)
     grown = []
     for _ in range(4):
         for freeze in ("all", -2, "none", -1):

@@ -1,7 +1,7 @@
 """The last layer of an encoder of which only the first token's state is read.
 
-In that layer the first token asks all others, and nobody asks it. So queries, feed-forward part and
-norms are needed for one token of each text. Nor do all tokens need keys and values: a score
+In that layer only the first token has to ask; the others are asked. So queries, feed-forward part
+and norms are needed for one token of each text. Nor do the others need keys and values: a score
 q·(Wx) is (qW)·x, and a weighted sum of Wx is W times the weighted sum of x. What is left to do for
 each token are two products as wide as there are heads, instead of maps as wide as the states. (The
 regrouping is the absorption of multi-head latent attention, arXiv 2405.04434.)
@@ -77,11 +77,10 @@ class _FirstTokenAttention(nn.Module):
     ) -> tuple[torch.Tensor, None]:
         """Return states of shape (batch, 1, hidden), and no weights."""
         query, key, value = (getattr(self, name) for name in self._maps[:3])
-        queries = query(hidden_states[:, 0]).unflatten(1, (-1, self._size))
+        queries = query(hidden_states[:, 0]).unflatten(1, (-1, self._size)) * self._size**-0.5
         # The key's bias adds the same to all scores of a query, which a softmax doesn't see.
         asked = torch.einsum("bhs,hsd->bhd", queries, self._by_head(key.weight))
-        scores = torch.bmm(asked, hidden_states.mT) * self._size**-0.5
-        weights = self._softmax(scores, attention_mask)
+        weights = self._softmax(torch.bmm(asked, hidden_states.mT), attention_mask)
         seen = torch.bmm(weights.to(hidden_states.dtype), hidden_states)
         attended = torch.einsum("bhd,hsd->bhs", seen, self._by_head(value.weight))
         # Weights add up to 1 unless some are dropped.
@@ -93,8 +92,10 @@ class _FirstTokenAttention(nn.Module):
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
         if mask is not None:
             mask = mask[:, 0, :1]
-            hidden = mask.dtype == torch.bool
-            scores = scores.masked_fill(~mask, -torch.inf) if hidden else scores + mask
+            if mask.dtype == torch.bool:
+                scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+            else:
+                scores = scores + mask
         weights: torch.Tensor = self.get_submodule("dropout")(torch.softmax(scores, dim=2))
         return weights
 
@@ -103,6 +104,7 @@ class _FirstTokenAttention(nn.Module):
 
 
 def _is_plain(config: Any) -> bool:
+    # The feed-forward part takes as many tokens at once as a chunk has, and there is one.
     return (
         not getattr(config, "is_decoder", False)
         and getattr(config, "position_embedding_type", None) in ("absolute", None)
@@ -120,7 +122,7 @@ def _narrow_bert(model: PreTrainedModel) -> bool:
 def _narrow_distilbert(model: PreTrainedModel) -> bool:
     layer: Any = last_layer(model)
     if type(layer.attention).__name__ != "DistilBertSelfAttention":
-        # Before transformers 5 it is called with queries, keys and values.
+        # Before transformers 5 it is another class, called with queries, keys and values.
         return False
     maps = _Maps("q_lin", "k_lin", "v_lin", "out_lin")
     layer.attention = _first_token_attention(layer.attention, maps, model)

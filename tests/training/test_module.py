@@ -125,8 +125,11 @@ def test_dropout_is_off_in_frozen_layers_and_on_in_those_that_train(module_of, e
     assert not torch.equal(*trained)
 
 
-def test_a_layer_that_trains_in_part_drops_out_in_that_part(module_of):
-    module = module_of("all", unfreeze=["layer.3.output"], encoder_dropout=True).train()
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_a_layer_that_trains_in_part_drops_out_in_that_part(pooling, module_of):
+    module = module_of(
+        "all", unfreeze=["layer.3.output"], poolings=(pooling,), encoder_dropout=True
+    ).train()
     layer = layers_of(module.encoder.model, "bert")[0]
     assert all(part.training for part in layer.output.modules())
     assert not any(part.training for part in layer.attention.modules())
@@ -154,13 +157,30 @@ def test_gradients_reach_all_that_trains_and_nothing_else(family, freeze, module
     assert len({id(p) for p in trained}) == len(trained)
 
 
+@pytest.mark.parametrize("family", ["bert", "distilbert"])
+def test_the_first_token_alone_gives_gradients_to_all_but_the_bias_of_keys(
+    family, module_of, encoder_of
+):
+    module = module_of(-1, family=family, poolings=("cls",)).train()
+    module(**batch(encoder_of(family), -1, ("cls",))).square().sum().backward()
+    without = [name for name, p in module.encoder_parameters.items() if p.grad is None]
+    # It adds the same to all scores of a softmax.
+    (name,) = without
+    assert name.endswith(("self.key.bias", "k_lin.bias"))
+
+
 @pytest.mark.parametrize("freeze", [-1, 2, "none"])
-def test_checkpointed_activations_give_the_same_gradients(freeze, module_of, encoder_of):
-    given = batch(encoder_of(), freeze)
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_checkpointed_activations_give_the_same_gradients(pooling, freeze, module_of, encoder_of):
+    given = batch(encoder_of(), freeze, (pooling,))
     gradients = []
     for checkpointing in (False, True):
         module = module_of(
-            freeze, encoder_dropout=True, dropout=0.1, gradient_checkpointing=checkpointing
+            freeze,
+            poolings=(pooling,),
+            encoder_dropout=True,
+            dropout=0.1,
+            gradient_checkpointing=checkpointing,
         ).train()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
@@ -300,11 +320,12 @@ def test_the_pooler_is_held_only_where_it_is_used(module_of):
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float32", "float64"])
 @pytest.mark.parametrize("freeze", ["all", -1, "none"])
-def test_what_trains_is_exact(precision, freeze, module_of, encoder_of):
-    module = module_of(freeze, precision=precision)
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_what_trains_is_exact(pooling, precision, freeze, module_of, encoder_of):
+    module = module_of(freeze, poolings=(pooling,), precision=precision)
     expected = torch.float64 if precision == "float64" else torch.float32
     assert {p.dtype for p in module.trained_parameters()} == {expected}
-    outputs = module(**batch(encoder_of(precision=precision), freeze))
+    outputs = module(**batch(encoder_of(precision=precision), freeze, (pooling,)))
     assert outputs.dtype == expected
 
 
