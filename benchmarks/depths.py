@@ -239,8 +239,12 @@ def _report_sst2(report: Report, result: Result, checked: bool) -> None:
     report.table(_title("SST-2", result), ["freeze", "accuracy", *_COST_COLUMNS], rows)
     seeds = sorted({fit["seed"] for fit in result["fits"]})
     report.note(f"SST-2: mean ± standard deviation over seeds {seeds}.")
-    for name in [name for name in _SST2_LEAST if name in depths and checked]:
-        mean, least = _mean(depths[name], "accuracy"), _SST2_LEAST[name]
+    if not checked:
+        return
+    for name, least in _SST2_LEAST.items():
+        if name not in depths:
+            continue
+        mean = _mean(depths[name], "accuracy")
         report.check(
             f"SST-2, freeze={name}: accuracy of at least {least}: {mean:.4f}", mean >= least
         )

@@ -67,7 +67,7 @@ class LowerPart:
         self.model = model
         self.start = start
         self.n_layers = int(model.config.num_hidden_layers)
-        layers = _find_layers(model, self.n_layers)
+        layers = _find_layers(model)
         self.shares_layers = _share(model, layers)
         self._run = threading.local()
         self._upper = UpperPart(model, start) if start else None
@@ -135,7 +135,7 @@ class UpperPart(nn.Module):
 
     def __init__(self, model: PreTrainedModel, start: int) -> None:
         super().__init__()
-        layers = _find_layers(model, int(model.config.num_hidden_layers))
+        layers = _find_layers(model)
         self.start = start
         self.model = _view_above(model, layers, start)
         self._run = threading.local()
@@ -192,13 +192,14 @@ def _share(model: PreTrainedModel, layers: list[nn.Module]) -> bool:
     return fewer or hasattr(model.config, "num_hidden_groups")
 
 
-def _find_layers(model: nn.Module, n_layers: int) -> list[nn.Module]:
+def _find_layers(model: PreTrainedModel) -> list[nn.Module]:
     """Return the modules that a text passes one after another.
 
     They lie in the outermost list of modules that is as long as the model is deep, or, where
     layers are shared, in the outermost list there is.
     """
     lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
+    n_layers = int(model.config.num_hidden_layers)
     full = [modules for modules in lists if len(modules) == n_layers]
     if not (full or lists):
         raise ModelLoadError(
@@ -211,7 +212,7 @@ def _find_layers(model: nn.Module, n_layers: int) -> list[nn.Module]:
 
 def last_layer(model: PreTrainedModel) -> nn.Module:
     """Return the module that a text passes last, but for what follows the layers."""
-    return _find_layers(model, int(model.config.num_hidden_layers))[-1]
+    return _find_layers(model)[-1]
 
 
 def checkpoint_activations(model: PreTrainedModel) -> None:
@@ -219,7 +220,7 @@ def checkpoint_activations(model: PreTrainedModel) -> None:
 
     transformers' own way has changed its name between versions, and would hand in states twice.
     """
-    for layer in _find_layers(model, int(model.config.num_hidden_layers)):
+    for layer in _find_layers(model):
         wrap_forward(layer, _checkpointed)
 
 
@@ -235,7 +236,7 @@ def cast_states(model: PreTrainedModel, dtype: torch.dtype) -> None:
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return _with_states(_states_of(args, kwargs).to(dtype), args, kwargs)
 
-    layers = _find_layers(model, int(model.config.num_hidden_layers))
+    layers = _find_layers(model)
     layers[0].register_forward_pre_hook(cast, with_kwargs=True)
 
 
@@ -270,7 +271,7 @@ def parameter_places(model: PreTrainedModel) -> dict[str, int | None]:
         for what several layers share.
     """
     n_layers = int(model.config.num_hidden_layers)
-    layers = _find_layers(model, n_layers)
+    layers = _find_layers(model)
     shared = _share(model, layers)
     numbers = {id(p): i for i, layer in enumerate(layers) for p in layer.parameters()}
     places: dict[str, int | None] = {}
