@@ -27,11 +27,11 @@ def model_config(folder: str | None = None) -> dict[str, Any]:
     return config
 
 
-def auto_precision() -> str:
-    """Return what precision="auto" means on this processor."""
+def auto_precision(device: str = "cpu") -> str:
+    """Return what precision="auto" means on this processor, or on its GPU."""
     from sklearn_bert.encoder.execution import resolve_device, resolve_precision
 
-    return resolve_precision("auto", resolve_device("cpu"))
+    return resolve_precision("auto", resolve_device(device))
 
 
 def matrix_flop(lengths: Iterable[int], config: dict[str, Any]) -> tuple[int, int]:

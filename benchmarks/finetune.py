@@ -161,13 +161,15 @@ def fit_rival(
     """Time one of the recipes, with `settings` that it alone has."""
     texts, labels, test_texts, test_labels = _data(n_rows, n_test, rows_a_class, seed)
     common = {"folder": folder or model_folder(), "freeze": freeze, "seed": seed, **settings}
-    train = RECIPES[recipe].train
+    train, precision = RECIPES[recipe].train, RECIPES[recipe].precision
+    if precision == "auto":
+        precision = auto_precision(settings.get("device", "cpu"))
     train(*_warm_up_data(_WARM_UP_FEWER.get(recipe, _WARM_UP_TEXTS)), epochs=1, **common)
     trained = train(texts, labels, epochs=epochs, **common)
     return {
         **asdict(trained.run),
         "accuracy": float(np.mean(trained.predict(test_texts) == test_labels)),
-        "precision": RECIPES[recipe].precision,
+        "precision": precision,
         "rows": len(texts),
         "gflop": _training_gflop(texts, epochs, folder),
     }
@@ -366,13 +368,14 @@ def _add_notes(report: Report, options: argparse.Namespace) -> None:
     )
     report.note(
         f"Trainer: its defaults, so float32, lr {LEARNING_RATE:g} for all falling in a line, and "
-        f"batches in random order, padded to their longest. Expert: bfloat16 autocast, batches of "
-        f"like length, frozen layers under no_grad, lr 2e-4, or 1e-3 for a head alone, a tenth of "
-        f"warmup. skorch: NeuralNetClassifier after HuggingfacePretrainedTokenizer, which pads "
-        f"every text to {PADDED_LENGTH} tokens. Tutorials: hand-written loops in float32. Ours: "
-        f"the defaults, and mean pooling with a head that has its own lr; the heads of the others "
-        f"are on BERT's pooler, which trains with the top layer. With pooling='pooler' ours trains "
-        f"the model that they train, and its last layer computes the first token alone."
+        f"batches in random order, padded to their longest. Expert: bfloat16 autocast where the "
+        f"processor computes it natively, batches of like length, frozen layers under no_grad, lr "
+        f"2e-4, or 1e-3 for a head alone, a tenth of warmup. skorch: NeuralNetClassifier after "
+        f"HuggingfacePretrainedTokenizer, which pads every text to {PADDED_LENGTH} tokens. "
+        f"Tutorials: hand-written loops in float32. Ours: the defaults, and mean pooling with a "
+        f"head that has its own lr; the heads of the others are on BERT's pooler, which trains "
+        f"with the top layer. With pooling='pooler' ours trains the model that they train, and its "
+        f"last layer computes the first token alone."
     )
     if "setfit" in options.rivals:
         report.note(

@@ -22,7 +22,7 @@ class Recipe:
     train : callable
         See `benchmarks.rivals.training`.
     precision : str
-        What its products are computed in.
+        What its products are computed in; "auto" is what the device computes fastest.
     """
 
     title: str
@@ -32,7 +32,7 @@ class Recipe:
 
 RECIPES = {
     "trainer": Recipe("transformers Trainer", trainer.train_defaults),
-    "expert": Recipe("transformers Trainer, expert", trainer.train_expert, "bfloat16"),
+    "expert": Recipe("transformers Trainer, expert", trainer.train_expert, "auto"),
     "skorch": Recipe("skorch + transformers", skorch_recipe.train),
     "padded": Recipe("tutorial, padded to 512", tutorial.train_padded),
     "items": Recipe("tutorial, text by text", tutorial.train_item_by_item),

@@ -4,10 +4,11 @@ The defaults are those of TrainingArguments but for what all competitors share: 
 seed, and neither logs nor checkpoints. So float32, one learning rate for all that trains, falling
 in a line, and batches in random order, padded to their longest.
 
-The expert has bfloat16 autocast; batches of like length; a learning rate for a model so narrow,
-and a higher one where only the head trains; a short warmup; and frozen layers that run without
-gradients and dropout. Not more workers than the main process: texts are tokenized before, so that
-padding a batch is all they could do, on cores that the products need.
+The expert has bfloat16 autocast where the device computes it natively; batches of like length; a
+learning rate for a model so narrow, and a higher one where only the head trains; a short warmup;
+and frozen layers that run without gradients and dropout. Not more workers than the main process:
+texts are tokenized before, so that padding a batch is all they could do, on cores that the products
+need.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.embedded import auto_precision
 from benchmarks.rivals.models import load_classifier
 from benchmarks.rivals.training import (
     BATCH_SIZE,
@@ -34,7 +36,6 @@ __all__ = ["run_frozen_without_gradients", "train_defaults", "train_expert"]
 _DEFAULTS: dict[str, Any] = {"learning_rate": LEARNING_RATE}
 # transformers before 5 calls the third one group_by_length=True.
 _EXPERT: dict[str, Any] = {
-    "bf16": True,
     "warmup_steps": 0.1,
     "train_sampling_strategy": "group_by_length",
     "dataloader_num_workers": 0,
@@ -83,6 +84,7 @@ def _train(
     settings = {**(_EXPERT if as_expert else _DEFAULTS), "num_train_epochs": epochs, "seed": seed}
     if as_expert:
         run_frozen_without_gradients(model)
+        settings["bf16"] = auto_precision(device) == "bfloat16"
         if freeze == "all":
             settings["learning_rate"] = _EXPERT_HEAD_RATE
     trainers = []

@@ -22,6 +22,7 @@ __all__ = [
     "ToHost",
     "ahead",
     "has_native_bfloat16",
+    "has_slow_mkl",
     "in_batches",
     "length_multiple",
     "prepare_heap",
@@ -113,6 +114,11 @@ def has_native_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return device.type == "cpu" and bool(_NATIVE_BFLOAT16_FLAGS & _cpu_flags())
+
+
+def has_slow_mkl() -> bool:
+    """Say whether the processor has AVX-512 that MKL leaves alone, as it is not Intel's."""
+    return "avx512f" in _cpu_flags() and _cpu_line("vendor_id") != "GenuineIntel"
 
 
 @functools.cache
@@ -304,14 +310,20 @@ def _available_devices() -> list[str]:
     return names
 
 
-@functools.cache
 def _cpu_flags() -> frozenset[str]:
     """Return the processor's features, as far as the system lists them."""
+    return frozenset(_cpu_line("flags").split())
+
+
+@functools.cache
+def _cpu_line(name: str) -> str:
+    """Return what the system says of the first processor under a name, "" where it doesn't."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return frozenset()
-    return frozenset(next((line for line in lines if line.startswith("flags")), "").split())
+        return ""
+    pairs = (line.partition(":") for line in lines)
+    return next((value.strip() for key, _, value in pairs if key.strip() == name), "")
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

@@ -1,9 +1,9 @@
 """Linear maps on a CPU that go through oneDNN in one step.
 
-PyTorch gives float32 products to MKL, which on processors of other makers than its own reaches
-half of what oneDNN does there; and at any precision it lays the weights out anew for each product.
-What is frozen has its weights laid out once, and the GELU behind a map computed in the product's
-own kernel. The measurements are in docs/decisions/0004-cpu-speed.md.
+PyTorch gives float32 products to MKL, which leaves the long vectors of processors of other makers
+than its own alone and then reaches half of what oneDNN does; and at any precision it lays the
+weights out anew for each product. What is frozen has its weights laid out once, and the GELU behind
+a map computed in the product's own kernel. Measured in docs/decisions/0004-cpu-speed.md.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from transformers.activations import GELUActivation
+
+from sklearn_bert.encoder.execution import has_slow_mkl
 
 __all__ = ["OneDnnLinear", "PackedLinear", "pack_linear", "use_onednn"]
 
@@ -78,8 +80,8 @@ class PackedLinear(nn.Module):
 
 
 def use_onednn(model: nn.Module) -> None:
-    """Replace the linear maps of a model on the CPU that is going to be trained."""
-    if not torch.backends.mkldnn.is_available():
+    """Replace the linear maps of a float32 model on the CPU, where oneDNN is the faster."""
+    if not (torch.backends.mkldnn.is_available() and has_slow_mkl()):
         return
     for parent in list(model.modules()):
         for name, child in parent.named_children():
@@ -91,7 +93,7 @@ def pack_linear(model: nn.Module) -> None:
     """Replace the linear maps of a frozen model on the CPU, and let go of their weights.
 
     What packs and multiplies is what torch.compile calls, and not public; where a build of PyTorch
-    lacks it, the maps are convolutions (see `OneDnnLinear`).
+    lacks it, the maps are as in training (see `use_onednn`).
     """
     if not _can_pack():
         use_onednn(model)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.rivals import trainer
 from benchmarks.rivals.models import load_classifier
 from benchmarks.rivals.recipes import RECIPES
 from benchmarks.rivals.setfit import MOST_STEPS, default_pairs, steps
@@ -100,7 +101,8 @@ def test_expert_runs_frozen_layers_without_gradients(saved_model):
     torch.testing.assert_close(expert(**batch).logits, plain(**batch).logits, rtol=0, atol=0)
 
 
-def test_expert_computes_in_bfloat16(saved_model, monkeypatch):
+@pytest.mark.parametrize("native", ["bfloat16", "float32"])
+def test_expert_computes_in_what_is_native(native, saved_model, monkeypatch):
     import transformers
 
     seen = set()
@@ -116,8 +118,9 @@ def test_expert_computes_in_bfloat16(saved_model, monkeypatch):
     trained("trainer", saved_model())
     assert seen == {torch.float32}
     seen.clear()
+    monkeypatch.setattr(trainer, "auto_precision", lambda device: native)
     trained("expert", saved_model())
-    assert seen == {torch.bfloat16}
+    assert seen == {getattr(torch, native)}
 
 
 def test_setfit_refuses_other_depths(saved_model):

@@ -15,6 +15,7 @@ from sklearn_bert.encoder import execution
 from sklearn_bert.encoder.execution import (
     Budget,
     ahead,
+    has_slow_mkl,
     in_batches,
     resolve_device,
     resolve_precision,
@@ -30,6 +31,20 @@ CPU = torch.device("cpu")
 def test_auto_precision_follows_the_processor(flags, precision, monkeypatch):
     monkeypatch.setattr(execution, "_cpu_flags", lambda: frozenset(flags))
     assert resolve_precision("auto", CPU) == precision
+
+
+@pytest.mark.parametrize(
+    ("processor", "slow"),
+    [
+        ({"flags": "avx2 avx512f", "vendor_id": "AuthenticAMD"}, True),
+        ({"flags": "avx2", "vendor_id": "AuthenticAMD"}, False),
+        ({"flags": "avx2 avx512f", "vendor_id": "GenuineIntel"}, False),
+        ({}, False),
+    ],
+)
+def test_mkl_is_slow_where_it_leaves_long_vectors_alone(processor, slow, monkeypatch):
+    monkeypatch.setattr(execution, "_cpu_line", lambda name: processor.get(name, ""))
+    assert has_slow_mkl() == slow
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")

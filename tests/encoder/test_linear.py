@@ -53,7 +53,12 @@ def test_a_slice_of_states_is_mapped_as_it_is():
     torch.testing.assert_close(OneDnnLinear.sharing(theirs)(states), theirs(states))
 
 
-def test_parameters_are_shared_and_named_the_same():
+@pytest.fixture
+def slow_mkl(monkeypatch):
+    monkeypatch.setattr(linear, "has_slow_mkl", lambda: True)
+
+
+def test_parameters_are_shared_and_named_the_same(slow_mkl):
     model = nn.Sequential(nn.Linear(3, 5), nn.GELU(), nn.Sequential(nn.Linear(5, 2)))
     before = dict(model.named_parameters())
     use_onednn(model)
@@ -61,6 +66,13 @@ def test_parameters_are_shared_and_named_the_same():
     after = dict(model.named_parameters())
     assert list(after) == list(before)
     assert all(after[name] is before[name] for name in before)
+
+
+def test_maps_stay_where_mkl_is_the_faster(monkeypatch):
+    monkeypatch.setattr(linear, "has_slow_mkl", lambda: False)
+    model = nn.Sequential(nn.Linear(3, 5))
+    use_onednn(model)
+    assert type(model[0]) is nn.Linear
 
 
 def test_gradients_are_those_of_linear():
@@ -132,7 +144,7 @@ def test_an_exact_gelu_becomes_part_of_the_map(activation, fused):
 
 
 @torch.no_grad()
-def test_where_nothing_can_be_packed_the_maps_are_those_of_training(monkeypatch):
+def test_where_nothing_can_be_packed_the_maps_are_those_of_training(slow_mkl, monkeypatch):
     monkeypatch.setattr(linear, "_can_pack", lambda: False)
     theirs = Intermediate(nn.GELU())
     states = torch.randn(4, 3)
