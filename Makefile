@@ -14,8 +14,9 @@ endif
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
 
+# A process for each core, with one thread each: most of a test is Python.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 8 --dist worksteal
 
 test-slow: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow

@@ -61,7 +61,7 @@ def runs(saved_model, run_python, tmp_path_factory):
     processes = [["memory", "memory", "none"], [disk, disk], [disk]]
     for number, stores in enumerate(processes):
         arguments = (saved_model("bert"), number, folder / f"{number}", *stores)
-        run_python(_SCRIPT, *arguments, PYTHONHASHSEED=str(number))
+        run_python(_SCRIPT, *arguments, PYTHONHASHSEED=str(number), OMP_NUM_THREADS="2")
 
     def run(process, number):
         return dict(np.load(folder / f"{process}-{number}.npz"))
