@@ -25,8 +25,8 @@ This page and its figures are written by `python -m benchmarks.render` from the 
 Timings on shared machines are noisy: competitors alternate within one run, and ratios say more
 than rates. Sections whose names begin with `gpu` are of a GPU, as are some fits of `quality`; all
 others are of a processor with AVX512-BF16, or, where the name ends in `avx2`, of one with AVX2
-alone, which has no bfloat16 and computes in float32. Not measured here: Apple's MPS, ARM
-processors, Windows.
+alone, which has no bfloat16 and computes in float32 (the bounds were set for the former). Not
+measured here: Apple's MPS, ARM processors, Windows.
 """
 
 
