@@ -161,15 +161,13 @@ def fit_rival(
     """Time one of the recipes, with `settings` that it alone has."""
     texts, labels, test_texts, test_labels = _data(n_rows, n_test, rows_a_class, seed)
     common = {"folder": folder or model_folder(), "freeze": freeze, "seed": seed, **settings}
-    train, precision = RECIPES[recipe].train, RECIPES[recipe].precision
-    if precision == "auto":
-        precision = auto_precision(settings.get("device", "cpu"))
+    train = RECIPES[recipe].train
     train(*_warm_up_data(_WARM_UP_FEWER.get(recipe, _WARM_UP_TEXTS)), epochs=1, **common)
     trained = train(texts, labels, epochs=epochs, **common)
     return {
         **asdict(trained.run),
         "accuracy": float(np.mean(trained.predict(test_texts) == test_labels)),
-        "precision": precision,
+        "precision": trained.precision,
         "rows": len(texts),
         "gflop": _training_gflop(texts, epochs, folder),
     }

@@ -21,18 +21,15 @@ class Recipe:
         Its name in tables.
     train : callable
         See `benchmarks.rivals.training`.
-    precision : str
-        What its products are computed in; "auto" is what the device computes fastest.
     """
 
     title: str
     train: Callable[..., Trained]
-    precision: str = "float32"
 
 
 RECIPES = {
     "trainer": Recipe("transformers Trainer", trainer.train_defaults),
-    "expert": Recipe("transformers Trainer, expert", trainer.train_expert, "auto"),
+    "expert": Recipe("transformers Trainer, expert", trainer.train_expert),
     "skorch": Recipe("skorch + transformers", skorch_recipe.train),
     "padded": Recipe("tutorial, padded to 512", tutorial.train_padded),
     "items": Recipe("tutorial, text by text", tutorial.train_item_by_item),

@@ -81,10 +81,11 @@ def _train(
     classes, targets = encode_labels(labels)
     model = load_classifier(folder, len(classes), freeze, seed)
     tokenizer = AutoTokenizer.from_pretrained(folder)
+    precision = auto_precision(device) if as_expert else "float32"
     settings = {**(_EXPERT if as_expert else _DEFAULTS), "num_train_epochs": epochs, "seed": seed}
     if as_expert:
         run_frozen_without_gradients(model)
-        settings["bf16"] = auto_precision(device) == "bfloat16"
+        settings["bf16"] = precision == "bfloat16"
         if freeze == "all":
             settings["learning_rate"] = _EXPERT_HEAD_RATE
     trainers = []
@@ -122,7 +123,7 @@ def _train(
 
     with tempfile.TemporaryDirectory() as output:
         run = timed(fit)
-    return Trained(run, predict)
+    return Trained(run, predict, precision)
 
 
 train_defaults = partial(_train, as_expert=False)

@@ -52,10 +52,13 @@ class Trained:
         The training, with all that it does to the texts.
     predict : callable
         From texts to an array of labels, of the kind that it was trained with.
+    precision : str
+        What its products were computed in.
     """
 
     run: Run
     predict: Callable[[Sequence[Any]], np.ndarray]
+    precision: str = "float32"
 
 
 def timed(fit: Callable[[], Any]) -> Run:

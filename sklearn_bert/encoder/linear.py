@@ -80,7 +80,7 @@ class PackedLinear(nn.Module):
 
 
 def use_onednn(model: nn.Module) -> None:
-    """Replace the linear maps of a float32 model on the CPU, where oneDNN is the faster."""
+    """Replace the linear maps of a model on the CPU, where oneDNN is the faster."""
     if not (torch.backends.mkldnn.is_available() and has_slow_mkl()):
         return
     for parent in list(model.modules()):

@@ -115,11 +115,11 @@ def test_expert_computes_in_what_is_native(native, saved_model, monkeypatch):
             )
 
     monkeypatch.setattr(transformers, "AutoModelForSequenceClassification", Watched, raising=True)
-    trained("trainer", saved_model())
+    assert trained("trainer", saved_model()).precision == "float32"
     assert seen == {torch.float32}
     seen.clear()
     monkeypatch.setattr(trainer, "auto_precision", lambda device: native)
-    trained("expert", saved_model())
+    assert trained("expert", saved_model()).precision == native
     assert seen == {getattr(torch, native)}
 
 
