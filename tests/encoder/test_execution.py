@@ -1,5 +1,6 @@
 """Where and how the encoder runs: device, precision, memory, backing off, working ahead."""
 
+import mmap
 import platform
 import subprocess
 import sys
@@ -65,6 +66,7 @@ def test_bfloat16_stays_close_to_float32():
 
 _COUNT_FAULTS = """
 import resource
+import statistics
 from sklearn_bert import BertFeaturizer
 from sklearn_bert.datasets import load_sample_reviews
 from sklearn_bert.encoder import checkpoint
@@ -78,12 +80,24 @@ for _ in range(6):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     featurizer.transform(texts)
     faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-print(min(faults))
+print(round(statistics.median(faults)))
 """
+
+
+def _counts_faults() -> bool:
+    """Whether this system counts page faults, which POSIX leaves to it."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    with mmap.mmap(-1, 1 << 23) as fresh:
+        for page in range(0, len(fresh), mmap.PAGESIZE):
+            fresh[page] = 1
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt > before
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
 def test_memory_of_a_batch_is_used_again():
+    if not _counts_faults():
+        pytest.skip("this system counts no page faults")
     kept, given_back = (
         int(subprocess.check_output([sys.executable, "-c", _COUNT_FAULTS.format(given_back=way)]))
         for way in (False, True)
