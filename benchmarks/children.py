@@ -122,7 +122,8 @@ def several_at_a_time(jobs: dict[Key, Job], workers: int) -> Iterator[tuple[Key,
     jobs : dict of Job
     workers : int
         Number of processes. Each runs one job after another, so that not every job pays for
-        importing what it needs.
+        importing what it needs, on its share of the cores (or OMP_NUM_THREADS of them): more
+        threads than cores wait for one another most of the time.
 
     Yields
     ------
@@ -135,7 +136,10 @@ def several_at_a_time(jobs: dict[Key, Job], workers: int) -> Iterator[tuple[Key,
     """
     context = multiprocessing.get_context("spawn")
     failed = []
-    with ProcessPoolExecutor(workers, context, initializer=_begin_worker) as pool:
+    threads = max((os.cpu_count() or 1) // workers, 1)
+    with ProcessPoolExecutor(
+        workers, context, initializer=_begin_worker, initargs=(threads,)
+    ) as pool:
         futures = {pool.submit(job.function, **job.settings): key for key, job in jobs.items()}
         for future in as_completed(futures):
             error = future.exception()
@@ -147,8 +151,9 @@ def several_at_a_time(jobs: dict[Key, Job], workers: int) -> Iterator[tuple[Key,
         raise RuntimeError("\n".join([f"{len(failed)} job(s) failed:", *failed]))
 
 
-def _begin_worker() -> None:
-    """Keep off the network, and off standard output, which is for the report."""
+def _begin_worker(threads: int) -> None:
+    """Keep to some threads, off the network, and off standard output, which is for the report."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     os.environ.update(_OFFLINE)
     os.dup2(2, 1)
 
