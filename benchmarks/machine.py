@@ -64,7 +64,8 @@ def where(device: str) -> str:
     """Name the device and what computes on it, for results that come from several machines."""
     found = versions()
     parts = [f"{package} {found[package]}" for package in ("torch", "transformers")]
-    return ", ".join([device_name(device), *parts])
+    name = f"cpu ({machine()['features']})" if device == "cpu" else device_name(device)
+    return ", ".join([name, *parts])
 
 
 def _processor() -> dict[str, str]:

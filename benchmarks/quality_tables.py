@@ -136,9 +136,10 @@ def _add_notes(report: Report) -> None:
     report.note(
         f"Texts are cut at {MAX_LENGTH} tokens by all but TF-IDF. All that fine-tunes has batches "
         f"of 32 and as many epochs as make 150 steps, at least 3 and at most 20; a head alone at "
-        f"least 10. Trainer: its defaults. Expert: bfloat16, batches of like length, lr 2e-4, "
-        f"warmup. SetFit: its defaults, bound to 520 steps of pairs or two pairs a row, its "
-        f"samples with two texts joined by a separator. Features of pairs are those of both "
+        f"least 10. Ours and the expert compute in bfloat16 where it is native, in float32 "
+        f"elsewhere. Trainer: its defaults. Expert: batches of like length, lr 2e-4, warmup. "
+        f"SetFit: its defaults, bound to 520 steps of pairs or two pairs a row, its samples with "
+        f"two texts joined by a separator. Features of pairs are those of both "
         f"halves; TF-IDF reads a pair as one text."
     )
 

@@ -148,6 +148,8 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         Those in use.
     max_length_ : int
         The limit in tokens in use.
+    takes_pairs_ : bool
+        Whether it was fitted on text pairs, and so predicts for pairs alone.
 
     See Also
     --------
@@ -286,7 +288,7 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
             Validation data: scored before the first epoch and after each, and used for early
             stopping.
         sample_weight_val : array-like of shape (n_validation_samples,), default=None
-            What each validation sample counts in the loss.
+            What each validation sample counts in the loss; only proportions matter.
 
         Returns
         -------
@@ -394,9 +396,8 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
 
     def _encode_targets(self, y: Any, n_samples: int) -> Targets:
         y = as_labels("y", y, n_samples)
-        labels = learn_labels(y)
-        if self.warm_start and hasattr(self, "net_"):
-            labels = self.labels_
+        goes_on = self.warm_start and hasattr(self, "net_")
+        labels = self.labels_ if goes_on else learn_labels(y)
         labels.check_contrast(self.contrastive_weight)
         targets = labels.encode("y", y)
         fitted = {"labels_": labels, "classes_": labels.classes}
@@ -422,7 +423,7 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
     ) -> tuple[Samples, Samples | None, dict[str, Any]]:
         labels: Labels = targets.fitted["labels_"]
         weights = labels.weights(self.class_weight, samples.y)
-        return samples.weighted(weights), validation, {}
+        return samples.weighted(weights), validation and validation.weighted(None), {}
 
     def _net(self, module: FineTuneModule, targets: Targets, **settings: Any) -> FineTuning:
         labels: Labels = targets.fitted["labels_"]

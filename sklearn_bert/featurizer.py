@@ -26,6 +26,7 @@ from sklearn_bert.pretrained import PretrainedMixin, Saved, SentenceModel
 from sklearn_bert.store import open_store
 from sklearn_bert.validation import (
     Text,
+    are_pairs,
     check_choice,
     check_texts,
     check_verbose,
@@ -265,8 +266,10 @@ class BertFeaturizer(PretrainedMixin, TransformerMixin, BaseEstimator):
         poolings = one_or_list("pooling", self.pooling)
         for pooling in poolings:
             check_choice("pooling", pooling, POOLINGS)
+        _check_distinct("pooling", self.pooling, poolings)
         n_layers = checkpoint.n_layers
         layers = [resolve_layer(layer, n_layers) for layer in one_or_list("layers", self.layers)]
+        _check_distinct("layers", self.layers, layers)
         if "pooler" in poolings:
             if not checkpoint.has_pooler:
                 raise parameter_error(
@@ -303,7 +306,7 @@ class BertFeaturizer(PretrainedMixin, TransformerMixin, BaseEstimator):
 
     def _check_pairs(self, texts: list[Text]) -> None:
         check_pairs(self.pairs, texts)
-        joint = self.pairs == "joint" and not isinstance(texts[0], str)
+        joint = self.pairs == "joint" and are_pairs(texts)
         if self.long_text == "chunk" and joint:
             raise parameter_error(
                 "long_text",
@@ -325,6 +328,12 @@ class BertFeaturizer(PretrainedMixin, TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = []
         tags.requires_fit = False
         return tags
+
+
+def _check_distinct(name: str, value: Any, found: list[Any]) -> None:
+    """Refuse what would give two features the same name."""
+    if len(set(found)) < len(found):
+        raise parameter_error(name, value, "a list without duplicates")
 
 
 def _unit_length(features: np.ndarray) -> np.ndarray:

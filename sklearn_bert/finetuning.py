@@ -53,7 +53,14 @@ from sklearn_bert.training.module import (
     set_dropout,
 )
 from sklearn_bert.tuning_parameters import check_tuning_parameters, head_sizes, seed_from
-from sklearn_bert.validation import Text, check_choice, check_texts, n_characters, one_or_list
+from sklearn_bert.validation import (
+    Text,
+    are_pairs,
+    check_choice,
+    check_texts,
+    n_characters,
+    one_or_list,
+)
 
 __all__ = ["BertFineTuneBase"]
 
@@ -159,7 +166,8 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         targets = self._encode_targets(y, len(texts))
         weights = check_sample_weight("sample_weight", sample_weight, len(texts))
         samples = Samples(texts, targets.y, weights)
-        validation = self._validation(X_val, y_val, sample_weight_val, targets)
+        of_pairs = are_pairs(texts)
+        validation = self._validation(X_val, y_val, sample_weight_val, targets, of_pairs)
         reference = self._reference(self.max_length)
         encoder = reference.encoder(int(self.verbose))
         stages = self._stages(self._freezing(encoder), encoder.checkpoint)
@@ -172,6 +180,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
             **targets.fitted,
             **learnt,
             **encoder_attributes(reference.known(), freezing),
+            "takes_pairs_": of_pairs,
             "max_length_": encoder.max_length,
             "lr_": resolved_lr(self.lr, encoder.checkpoint.hidden_size),
         }
@@ -201,7 +210,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         self, samples: Samples, validation: Samples | None, targets: Targets
     ) -> tuple[Samples, Samples | None, dict[str, Any]]:
         """Return the data with what is learnt from the training samples alone, and that itself."""
-        return samples.weighted(None), validation, {}
+        return samples.weighted(None), validation and validation.weighted(None), {}
 
     @abstractmethod
     def _net(self, module: FineTuneModule, targets: Targets, **settings: Any) -> nets.FineTuning:
@@ -256,7 +265,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         )
 
     def _validation(
-        self, X_val: Any, y_val: Any, sample_weight_val: Any, targets: Targets
+        self, X_val: Any, y_val: Any, sample_weight_val: Any, targets: Targets, of_pairs: bool
     ) -> Samples | None:
         if (X_val is None) != (y_val is None):
             given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
@@ -264,7 +273,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         if X_val is None:
             return None
         texts = check_texts(X_val, "X_val")
-        check_pairs(self.pairs, texts, "X_val")
+        _check_kind("X_val", texts, of_pairs)
         y = self._encode_validation_targets(y_val, len(texts), targets)
         weights = check_sample_weight("sample_weight_val", sample_weight_val, len(texts))
         return Samples(texts, y, weights)
@@ -295,7 +304,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         poolings = one_or_list("pooling", self.pooling)
         if self.warm_start and hasattr(self, "net_"):
             module = copy.deepcopy(self.net_.module_)
-            self._check_warm_start(module, stages[-1], poolings)
+            self._check_warm_start(module, encoder.checkpoint, stages[-1], poolings)
             set_dropout(module.head, float(self.dropout))
         else:
             module = FineTuneModule(self._head(encoder, poolings, targets), poolings, self.pairs)
@@ -319,18 +328,23 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
             ) from error
 
     def _check_warm_start(
-        self, module: FineTuneModule, freezing: Freezing, poolings: list[str]
+        self,
+        module: FineTuneModule,
+        checkpoint: Checkpoint,
+        freezing: Freezing,
+        poolings: list[str],
     ) -> None:
         lost = set(module.trained()) - freezing.trainable
         head = head_settings(module.head)
         sizes = head["hidden_layer_sizes"]
-        fitted = [self.reference_.model, list(module.poolings), module.pairs, sizes]
-        now = [self.model, poolings, self.pairs, list(head_sizes(self.hidden_layer_sizes))]
-        if lost or fitted != now or (sizes and head["activation"] != self.activation):
+        fitted = [list(module.poolings), module.pairs, sizes]
+        now = [poolings, self.pairs, list(head_sizes(self.hidden_layer_sizes))]
+        others = fitted != now or (sizes and head["activation"] != self.activation)
+        if lost or others or not self.reference_.is_of(checkpoint):
             raise ValueError(
-                "warm_start=True can't go on from what was fitted: model, pooling, pairs, "
-                "hidden_layer_sizes and activation have to be the same, and what was trained may "
-                "not be frozen. Pass warm_start=False to start anew."
+                "warm_start=True can't go on from what was fitted: the weights and tokenizer of "
+                "model, pooling, pairs, hidden_layer_sizes and activation have to be the same, "
+                "and what was trained may not be frozen. Pass warm_start=False to start anew."
             )
 
     def _train(
@@ -390,7 +404,8 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
 
     def _to_saved(self) -> Saved:
         module = self.net_.module_
-        fitted = {name: getattr(self, name) for name in (*_SAVED, *self._saved_attributes)}
+        names = (*_SAVED, "takes_pairs_", *self._saved_attributes)
+        fitted = {name: getattr(self, name) for name in names}
         fitted |= {
             "trainable": sorted(self.freezing_.trainable),
             "poolings": list(module.poolings),
@@ -424,6 +439,8 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         settings = net_settings(self, checkpoint, [], fitted["lr_"], self.head_lr, seed=0)
         net = ready_to_predict(self._net(module, targets, **settings))
         kept = {name: fitted[name] for name in _SAVED}
+        # Nor do these say what they take, but where it has to be pairs.
+        kept["takes_pairs_"] = fitted.get("takes_pairs_", True if pairs == "separate" else None)
         kept |= {**encoder_attributes(reference, freezing), **targets.fitted}
         kept["max_length_"] = encoder.max_length
         self._set_fitted(net, kept.pop("history_"), kept)
@@ -432,12 +449,9 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         """Return the head's outputs for each text, of shape (n_samples, n_outputs)."""
         check_is_fitted(self, "net_")
         texts = check_texts(X)
+        if self.takes_pairs_ is not None:
+            _check_kind("X", texts, self.takes_pairs_)
         module = self.net_.module_
-        if module.pairs == "separate" and isinstance(texts[0], str):
-            raise ValueError(
-                "X has single texts, and this estimator was fitted with pairs='separate'. "
-                "Accepted: text pairs, in two columns."
-            )
         encoder = self.reference_.encoder(int(self.verbose))
         if self.freezing_.trainable:
             attach_once(
@@ -463,6 +477,16 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         tags.input_tags.two_d_array = False
         tags.target_tags.required = True
         return tags
+
+
+def _check_kind(name: str, texts: Sequence[Text], of_pairs: bool) -> None:
+    """Refuse single texts beside pairs, and pairs beside single texts."""
+    if are_pairs(texts) != of_pairs:
+        kinds = ["single texts, in one column", "text pairs, in two columns"]
+        found, accepted = kinds if of_pairs else kinds[::-1]
+        raise ValueError(
+            f"{name} has {found}. Accepted: {accepted}, as the X that was passed to fit."
+        )
 
 
 def _inputs_at(

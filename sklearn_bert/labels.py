@@ -296,7 +296,7 @@ def as_labels(name: str, y: Any, n_samples: int) -> np.ndarray:
         if array.dtype.kind == "f" and np.isinf(array).any():
             raise ValueError(f"{name} has infinite values. Accepted: labels. Drop these rows.")
         return _checked_classes(name, array)
-    return array
+    return _narrowed(array)
 
 
 def are_there(y: np.ndarray) -> np.ndarray:
@@ -320,6 +320,15 @@ def _checked_classes(name: str, y: np.ndarray) -> np.ndarray:
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name} can't be used: {error} Accepted: {_ACCEPTED}.") from error
     return y
+
+
+def _narrowed(y: np.ndarray) -> np.ndarray:
+    """Return zeros and ones as integers, which tables with columns of several types have not."""
+    if y.dtype.kind != "O":
+        return y
+    items = y.ravel().tolist()
+    indicators = all(isinstance(item, (Real, np.bool_)) and item in (0, 1) for item in items)
+    return y.astype(np.int64) if indicators else y
 
 
 def _are_indicators(y: np.ndarray) -> bool:

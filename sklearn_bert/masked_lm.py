@@ -431,10 +431,11 @@ class BertMaskedLM(PretrainedMixin, BaseEstimator):
         module = MaskedLMModule()
         if self.warm_start and hasattr(self, "net_"):
             lost = self.freezing_.trainable - freezing.trainable
-            if lost or self.reference_.model != self.model:
+            if lost or not self.reference_.is_of(checkpoint):
                 raise ValueError(
-                    "warm_start=True can't go on from what was fitted: model has to be the same, "
-                    "and what was trained may not be frozen. Pass warm_start=False to start anew."
+                    "warm_start=True can't go on from what was fitted: the weights and "
+                    "tokenizer of model have to be the same, and what was trained may not be "
+                    "frozen. Pass warm_start=False to start anew."
                 )
             module = copy.deepcopy(self.net_.module_)
         module.attach(checkpoint, freezing, self.gradient_checkpointing)

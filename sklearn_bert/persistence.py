@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from sklearn_bert.encoder.checkpoint import load_checkpoint
+from sklearn_bert.encoder.checkpoint import Checkpoint, load_checkpoint
 from sklearn_bert.encoder.execution import (
     resolve_batch_tokens,
     resolve_device,
@@ -67,6 +67,11 @@ class EncoderReference:
             fingerprint=checkpoint.fingerprint,
             tokenizer_fingerprint=checkpoint.tokenizer_fingerprint,
         )
+
+    def is_of(self, checkpoint: Checkpoint) -> bool:
+        """Say whether a checkpoint has the weights and the tokenizer that are referred to."""
+        found = checkpoint.fingerprint, checkpoint.tokenizer_fingerprint
+        return found == (self.fingerprint, self.tokenizer_fingerprint)
 
     def _load(self, verbose: int) -> FrozenEncoder:
         store = open_store(self.cache)

@@ -112,13 +112,16 @@ class PretrainedMixin:
             If the folder is the one that the estimator's own model is read from, or a file.
         TypeError
             If labels are of a type that JSON has no form for.
+        ModelLoadError
+            If the weights that are not trained are no longer where they were loaded from.
         """
         checkpoint = self._saved_checkpoint()
         target = Path(folder).expanduser()
         if target.exists() and not target.is_dir():
             raise parameter_error("folder", str(folder), "a folder", "There is a file of its name.")
         saved = self._to_saved()
-        if saved.trained and target.is_dir() and target.samefile(checkpoint.folder):
+        source = checkpoint.source()
+        if saved.trained and target.is_dir() and target.samefile(source):
             raise parameter_error(
                 "folder", str(folder), "another one", "The estimator reads its model from there."
             )

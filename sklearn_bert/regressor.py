@@ -46,7 +46,7 @@ warm_start, random_state, revision, verbose :
         coefficient of determination.
     net_ : skorch.NeuralNetRegressor
         What was trained, on scaled targets.
-    lr_, depth_, n_trainable_parameters_, device_, precision_, max_length_ :
+    lr_, depth_, n_trainable_parameters_, device_, precision_, max_length_, takes_pairs_ :
         As in :class:`BertFineTuneClassifier`.
 
     Examples
@@ -86,7 +86,7 @@ warm_start, random_state, revision, verbose :
             Validation data: scored before the first epoch and after each, and used for early
             stopping.
         sample_weight_val : array-like of shape (n_validation_samples,), default=None
-            What each validation sample counts in the loss.
+            What each validation sample counts in the loss; only proportions matter.
 
         Returns
         -------
@@ -179,14 +179,14 @@ warm_start, random_state, revision, verbose :
         if self.warm_start and hasattr(self, "net_"):
             mean, scale = self.target_mean_, self.target_scale_
         else:
-            mean, scale = _mean_and_scale(samples.y, samples.weights)
+            mean, scale = _mean_and_scale(samples.y, samples.weighted(None).weights)
 
         def scaled(of: Samples) -> Samples:
-            return replace(of, y=((of.y - mean) / scale).astype(np.float32))
+            return replace(of, y=((of.y - mean) / scale).astype(np.float32)).weighted(None)
 
-        held_out = None if validation is None else scaled(validation)
+        held_out = validation and scaled(validation)
         learnt = {"target_mean_": mean, "target_scale_": scale}
-        return scaled(samples).weighted(None), held_out, learnt
+        return scaled(samples), held_out, learnt
 
     def _net(self, module: FineTuneModule, targets: Targets, **settings: Any) -> RegressorNet:
         return RegressorNet(module, criterion=SquaredError, **settings)

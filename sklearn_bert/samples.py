@@ -52,10 +52,11 @@ class Samples:
         given = [weights for weights in (self.weights, more) if weights is not None]
         if not given:
             return self
-        weights = np.prod(given, axis=0)
+        # No sum of weights that are at most 1 is too big for a float.
+        weights = np.prod([weights / (weights.max() or 1) for weights in given], axis=0)
         if not weights.any():
             raise ValueError(
-                "sample_weight and class_weight make the weights of all training samples 0. "
-                "Accepted: weights that leave some of them above 0."
+                "sample_weight and class_weight make all weights of the samples to train on, or "
+                "of those held out of them, 0. Accepted: weights that leave some above 0."
             )
         return replace(self, weights=weights / weights.mean())

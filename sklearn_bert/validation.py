@@ -17,6 +17,7 @@ from sklearn_bert.errors import parameter_error, shown
 
 __all__ = [
     "Text",
+    "are_pairs",
     "as_float",
     "check_choice",
     "check_integer",
@@ -29,6 +30,7 @@ __all__ = [
     "is_word",
     "n_characters",
     "one_or_list",
+    "well_formed",
 ]
 
 Text: TypeAlias = str | tuple[str, str]
@@ -78,6 +80,20 @@ def check_texts(X: Any, name: str = "X") -> list[Text]:
         )
     strings = [_strings(column, name) for column in columns]
     return list(strings[0]) if len(strings) == 1 else list(zip(*strings, strict=True))
+
+
+def are_pairs(texts: Sequence[Text]) -> bool:
+    """Say whether what `check_texts` returned are text pairs."""
+    return not isinstance(texts[0], str)
+
+
+def well_formed(text: str) -> str:
+    """Replace lone surrogates, which UTF-8 can't carry; a cut emoji leaves one."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:

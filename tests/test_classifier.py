@@ -3,6 +3,7 @@
 import copy
 import gc
 import pickle
+import shutil
 import warnings
 import weakref
 
@@ -156,7 +157,7 @@ def test_separate_pairs_need_pairs_and_stay_what_they_were(make):
     pairs = list(zip(X, reversed(X), strict=True))
     with pytest.raises(ValueError, match=r"pairs='separate' can't be used.*X has no pairs"):
         make(pairs="separate").fit(X, Y)
-    with pytest.raises(ValueError, match="X_val has no pairs"):
+    with pytest.raises(ValueError, match=r"X_val has single texts.*Accepted: text pairs"):
         make(pairs="separate").fit(pairs, Y, X_val=X, y_val=Y)
     with pytest.raises(ValueError, match="pairs='both' can't be used"):
         make(pairs="both").fit(pairs, Y)
@@ -164,7 +165,7 @@ def test_separate_pairs_need_pairs_and_stay_what_they_were(make):
     expected = classifier.predict_proba(pairs)
     classifier.set_params(pairs="joint")
     np.testing.assert_array_equal(classifier.predict_proba(pairs), expected)
-    with pytest.raises(ValueError, match=r"X has single texts, and this.*fitted with pairs="):
+    with pytest.raises(ValueError, match=r"X has single texts.*Accepted: text pairs"):
         classifier.predict(X)
     with pytest.raises(ValueError, match=r"pooling, pairs, .* have to be the same"):
         classifier.fit(pairs, Y)
@@ -408,6 +409,32 @@ def test_sample_weights_count(make):
     np.testing.assert_allclose(heavy.predict_proba(X), scaled.predict_proba(X), atol=1e-6)
 
 
+def test_only_proportions_of_weights_count(make):
+    weights = np.where(Y == "up", 9.0, 1.0)
+    settings = {"freeze": "all", "early_stopping": True, "head_lr": 1e-2}
+    expected = make(**settings).fit(X, Y, weights)
+    for factor in (1000, 1e307):
+        found = make(**settings).fit(X, Y, factor * weights)
+        np.testing.assert_allclose(found.predict_proba(X), expected.predict_proba(X), atol=1e-6)
+        for row, other in zip(found.history_, expected.history_, strict=True):
+            assert row["valid_loss"] == pytest.approx(other["valid_loss"])
+    held_out = [0.0] * (len(X) - 1) + [1.0]
+    with pytest.raises(ValueError, match="held out of them, 0"):
+        make(**settings).fit(X, Y, held_out)
+
+
+def test_single_texts_and_pairs_do_not_mix(make):
+    pairs = list(zip(X, reversed(X), strict=True))
+    with pytest.raises(ValueError, match=r"X_val has text pairs.*Accepted: single texts"):
+        make().fit(X, Y, X_val=pairs, y_val=Y)
+    with pytest.raises(ValueError, match=r"X_val has single texts.*Accepted: text pairs"):
+        make().fit(pairs, Y, X_val=X, y_val=Y)
+    with pytest.raises(ValueError, match=r"X has text pairs.*Accepted: single texts"):
+        make(freeze="all", max_epochs=1).fit(X, Y).predict(pairs)
+    with pytest.raises(ValueError, match=r"X has single texts.*Accepted: text pairs"):
+        make(freeze="all", max_epochs=1).fit(pairs, Y).predict(X)
+
+
 def test_a_class_may_be_missing_from_a_fold(make):
     y = Y.copy()
     y[0] = "once"
@@ -427,6 +454,18 @@ def test_warm_start_goes_on(make):
         classifier.set_params(freeze="all").fit(X, Y)
     with pytest.raises(ValueError, match="does not know"):
         classifier.fit(X, np.where(Y == "up", "north", "south"))
+    up = classifier.set_params(freeze=-2).fit(X, ["up"] * len(X))
+    assert up.classes_.tolist() == ["down", "up"]
+
+
+def test_warm_start_goes_by_the_weights(make, saved_model, tmp_path):
+    model = shutil.copytree(saved_model("bert"), tmp_path / "model")
+    classifier = make(model=model, freeze="all", warm_start=True).fit(X, Y)
+    # The same weights at another place are the same model.
+    classifier.set_params(model=saved_model("bert")).fit(X, Y)
+    shutil.copy(saved_model("bert", 1) / "model.safetensors", model / "model.safetensors")
+    with pytest.raises(ValueError, match="the weights and tokenizer of model"):
+        classifier.set_params(model=model).fit(X, Y)
 
 
 def test_refit_is_a_fresh_fit(make):

@@ -56,6 +56,26 @@ def test_the_kind_follows_from_y(y, kind):
     assert type(learn_labels(as_labels("y", y, 6))) is kind
 
 
+@pytest.mark.parametrize(
+    "as_types",
+    [
+        lambda frame: frame.convert_dtypes(),
+        lambda frame: frame.astype("boolean"),
+        lambda frame: frame.astype(object),
+        lambda frame: frame.astype("category"),
+        lambda frame: frame.astype({"a": bool, "b": float}),
+    ],
+)
+def test_zeros_and_ones_of_whatever_types_are_sets(as_types):
+    frame = pd.DataFrame(np.eye(6, 3, dtype=int), columns=list("abc"))
+    y = as_labels("y", as_types(frame), 6)
+    assert isinstance(learn_labels(y), LabelSet)
+    np.testing.assert_array_equal(y, frame)
+    with_gap = frame.astype(object)
+    with_gap.iloc[5, 0] = None
+    assert isinstance(learn_labels(as_labels("y", with_gap, 6)), Tasks)
+
+
 def test_tasks_keep_their_own_classes_and_leave_out_what_is_missing():
     frame = pd.DataFrame({"a": ["x", None, "y", "x"], "b": [2.0, 7.0, np.nan, 7.0]})
     y = as_labels("y", frame, 4)

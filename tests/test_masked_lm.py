@@ -189,6 +189,14 @@ def test_a_second_fit_goes_on_or_starts_anew(make):
         resumed.set_params(freeze=-1).fit(X)
 
 
+def test_a_warm_start_goes_by_the_weights(make, saved_model, tmp_path):
+    model = shutil.copytree(saved_model("bert"), tmp_path / "model")
+    masked_lm = make(model=model, max_epochs=1, warm_start=True).fit(X)
+    shutil.copy(saved_model("bert", 1) / "model.safetensors", model / "model.safetensors")
+    with pytest.raises(ValueError, match="the weights and tokenizer of model"):
+        masked_lm.fit(X)
+
+
 def test_whole_words_and_a_segmenter_change_what_is_masked(make):
     chinese = ["这部电影很好看", "酒店房间差", "不喜欢服务"] * 5
     plain = make("bert-chinese", max_epochs=0, mlm_probability=0.3).fit(chinese)

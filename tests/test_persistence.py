@@ -139,6 +139,14 @@ def test_other_weights_are_refused(folder):
     assert "Put the model back that it was fitted with, or fit anew." in message
 
 
+def test_a_reference_knows_its_checkpoint(saved_model, folder):
+    reference = reference_to(folder).known()
+    same = reference_to(saved_model("bert")).encoder().checkpoint
+    assert reference.is_of(same)
+    assert not reference.is_of(reference_to(saved_model("bert", 1)).encoder().checkpoint)
+    assert not reference_to(folder).is_of(same)
+
+
 def test_another_tokenizer_is_refused(folder):
     kept = pickle.dumps(reference_to(folder).known())
     tokenizer = AutoTokenizer.from_pretrained(folder)

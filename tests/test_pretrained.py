@@ -198,6 +198,30 @@ def test_folders_without_a_word_on_pairs_read_them_together(fitted, tmp_path):
     np.testing.assert_array_equal(loaded.predict_proba(texts), estimator.predict_proba(texts))
 
 
+def test_folders_without_a_word_on_what_they_take_take_both(fitted, tmp_path):
+    for case, takes_pairs in (("top", None), ("halves", True)):
+        estimator, texts = fitted(case)
+        estimator.save_pretrained(tmp_path / case)
+        path = tmp_path / case / "sklearn_bert.json"
+        state = json.loads(path.read_text())
+        del state["fitted"]["takes_pairs_"]
+        path.write_text(json.dumps(state))
+        loaded = BertFineTuneClassifier.from_pretrained(tmp_path / case)
+        assert loaded.takes_pairs_ is takes_pairs
+        np.testing.assert_array_equal(loaded.predict_proba(texts), estimator.predict_proba(texts))
+    with pytest.raises(ValueError, match="Accepted: text pairs"):
+        loaded.predict(TEXTS)
+
+
+def test_a_model_that_was_written_over_is_not_saved(saved_model, tmp_path):
+    model = shutil.copytree(saved_model("bert"), tmp_path / "model")
+    classifier = BertFineTuneClassifier(model, freeze="all", **TUNING).fit(TEXTS, Y)
+    shutil.copy(saved_model("bert", 1) / "model.safetensors", model / "model.safetensors")
+    with pytest.raises(ModelLoadError, match="not those that were loaded"):
+        classifier.save_pretrained(tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
+
+
 def test_a_loaded_estimator_is_saved_and_loaded_again(fitted, tmp_path):
     estimator, texts = fitted("top")
     estimator.save_pretrained(tmp_path / "first")

@@ -80,6 +80,17 @@ def test_sample_weights_count(make):
     assert high.predict(X).mean() > make(freeze="all", max_epochs=3).fit(X, Y).predict(X).mean()
 
 
+@pytest.mark.filterwarnings("ignore:R.2 score is not well-defined")
+def test_one_validation_sample_is_judged_by_its_loss(make):
+    regressor = make(freeze="all", early_stopping=True, n_iter_no_change=20)
+    regressor.fit(X, Y, X_val=X[:1], y_val=Y[:1])
+    assert all(np.isnan(row["valid_score"]) for row in regressor.history_)
+    losses = [row["valid_loss"] for row in regressor.history_]
+    assert min(losses) < losses[0]
+    error = (regressor.predict(X[:1])[0] - Y[0]) / regressor.target_scale_[0]
+    assert error**2 == pytest.approx(min(losses), rel=1e-3)
+
+
 def test_warm_start_keeps_the_scale(make):
     regressor = make(freeze=-1, warm_start=True, max_epochs=2).fit(X, Y)
     regressor.fit(X[:10], Y[:10] + 50)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sklearn_bert import BertFeaturizer
-from sklearn_bert.validation import check_texts
+from sklearn_bert.validation import are_pairs, check_texts, well_formed
 
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
@@ -128,6 +128,17 @@ def test_pairs_that_are_not_all_pairs(X):
         check_texts(X)
 
 
+def test_pairs_are_told_from_single_texts():
+    assert are_pairs(check_texts([("a", "b")]))
+    assert not are_pairs(check_texts(np.array([["a"], ["b"]])))
+
+
+def test_what_no_encoding_has_is_replaced():
+    assert well_formed("很好 ok") == "很好 ok"
+    assert well_formed("cut \ud83d") == "cut \ufffd"
+    assert well_formed("\ud83d\ude00") == "\U0001f600"
+
+
 def test_strings_come_out_plain():
     texts = check_texts(np.array(["a", "b"]))
     assert [type(text) for text in texts] == [str, str]
@@ -140,6 +151,11 @@ def test_strings_come_out_plain():
     [
         ({"pooling": "average"}, "pooling='average' can't be used. Accepted: 'cls', 'mean', 'max'"),
         ({"pooling": ["mean", 3]}, "pooling=3 can't be used. Accepted: 'cls'"),
+        (
+            {"pooling": ["mean", "cls", "mean"]},
+            "can't be used. Accepted: a list without duplicates",
+        ),
+        ({"layers": [4, -1]}, "layers=[4, -1] can't be used. Accepted: a list without duplicates"),
         ({"pooling": []}, "pooling=[] can't be used. Accepted: one item, or a list"),
         ({"layers": 5}, "layers=5 can't be used. Accepted: 0 (embeddings) to 4 (last layer)"),
         ({"layers": [0, -6]}, "layers=-6 can't be used. Accepted: 0 (embeddings) to 4"),

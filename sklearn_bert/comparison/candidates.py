@@ -17,7 +17,7 @@ from sklearn_bert.encoder.checkpoint import Checkpoint
 from sklearn_bert.encoder.sources import EMBEDDED_MODEL
 from sklearn_bert.featurizer import BertFeaturizer
 from sklearn_bert.persistence import EncoderReference
-from sklearn_bert.validation import Text, check_texts
+from sklearn_bert.validation import Text, are_pairs, check_texts
 
 __all__ = ["default_candidates"]
 
@@ -122,7 +122,7 @@ def _features(
             "layers": list(range(-n_top, 0)),
         },
     }
-    if not isinstance(texts[0], str):
+    if are_pairs(texts):
         choices["features: mean, last layer, each half by itself"] = {"pairs": "separate"}
     return {
         name: make_pipeline(

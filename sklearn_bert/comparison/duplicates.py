@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
-from sklearn_bert.validation import Text
+from sklearn_bert.validation import Text, well_formed
 
 __all__ = ["SIMILARITY", "Duplicates", "find_duplicates"]
 
@@ -101,7 +101,7 @@ def find_duplicates(texts: Sequence[Text], y: np.ndarray, folds: np.ndarray) -> 
 
 def _plain(text: Text) -> str:
     joined = text if isinstance(text, str) else "\n".join(text)
-    return " ".join(unicodedata.normalize("NFKC", joined).casefold().split())
+    return " ".join(unicodedata.normalize("NFKC", well_formed(joined)).casefold().split())
 
 
 def _described(

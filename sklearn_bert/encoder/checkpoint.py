@@ -45,7 +45,7 @@ from sklearn_bert.encoder.loading import (
 )
 from sklearn_bert.encoder.sources import find_model_folder, weight_files
 from sklearn_bert.encoder.tokenization import TextTokenizer
-from sklearn_bert.errors import parameter_error
+from sklearn_bert.errors import ModelLoadError, parameter_error
 
 __all__ = ["Checkpoint", "load_checkpoint"]
 
@@ -158,6 +158,26 @@ class Checkpoint:
                 self._parts[start] = LowerPart(self.lower.model, start)
             return self._parts[start]
 
+    def source(self) -> Path:
+        """Return the folder to read more of the model from.
+
+        Raises
+        ------
+        ModelLoadError
+            If its weights or config are no longer those that were loaded.
+        """
+        try:
+            found = content_fingerprint(self.folder)
+        except FileNotFoundError:
+            found = ""
+        if found != self.fingerprint:
+            now = f"fingerprint {found[:12]}, then {self.fingerprint[:12]}" if found else "missing"
+            raise ModelLoadError(
+                f"The weights in {self.folder} are not those that were loaded from there ({now}), "
+                f"and they are needed once more. Put them back, or fit anew."
+            )
+        return self.folder
+
     def trainable_copy(self) -> PreTrainedModel:
         """Return a new copy of the model on its device, to be trained.
 
@@ -165,7 +185,7 @@ class Checkpoint:
         small steps to bfloat16 weights would never add up.
         """
         with using_transformers():
-            model = load_encoder(self.folder, self.exact_dtype)
+            model = load_encoder(self.source(), self.exact_dtype)
         return self.placed_for_training(model)
 
     def placed_for_training(self, model: PreTrainedModel) -> PreTrainedModel:
@@ -193,18 +213,24 @@ class Checkpoint:
         trained : dict of str to Tensor
             Parameters that are no longer those of this checkpoint. Without any the files are
             copied, so that the fingerprint stays.
+
+        Raises
+        ------
+        ModelLoadError
+            If the rest is no longer where it was loaded from.
         """
+        source = self.source()
         with using_transformers():
             self._tokenizer.save_pretrained(folder)
             if trained:
-                model = load_encoder(self.folder, self.exact_dtype)
+                model = load_encoder(source, self.exact_dtype)
                 set_weights(model, trained)
                 model.save_pretrained(folder)
                 return
-        for path in [self.folder / "config.json", *weight_files(self.folder)]:
+        for path in [source / "config.json", *weight_files(source)]:
             shutil.copy(path, folder)
-        index = self.folder / "model.safetensors.index.json"
-        if len(weight_files(self.folder)) > 1 and index.is_file():
+        index = source / "model.safetensors.index.json"
+        if len(weight_files(source)) > 1 and index.is_file():
             shutil.copy(index, folder)
 
     @property
@@ -291,13 +317,18 @@ _folders: dict[tuple[str, str], Path] = {}
 
 
 def _find_folder(model: str | os.PathLike[str], revision: str | None) -> Path:
-    """Find the folder once a process, as long as it is there."""
+    """Find the folder once a process, as long as it is there.
+
+    What is relative to the working directory, which may change, is looked for each time.
+    """
     # Whatever they are: what they may be is checked where a folder is looked for.
     key = (repr(model), repr(revision))
     folder = _folders.get(key)
     if folder is None or not weight_files(folder):
-        folder = _folders[key] = find_model_folder(model, revision)
-    return folder
+        folder = find_model_folder(model, revision)
+        if folder.is_absolute():
+            _folders[key] = folder
+    return folder.absolute()
 
 
 def _longest(model: PreTrainedModel, tokenizer: Any) -> int:

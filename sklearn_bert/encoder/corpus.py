@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
-from sklearn_bert.encoder.tokenization import portions, well_formed
+from sklearn_bert.encoder.tokenization import portions
 from sklearn_bert.errors import parameter_error
+from sklearn_bert.validation import well_formed
 
 __all__ = ["Chunk", "Corpus", "CorpusTokenizer", "Segmenter"]
 
@@ -150,7 +151,7 @@ class CorpusTokenizer:
         # The fast way forgets where tokens come from.
         encode = self._tokenizer.encode_batch if with_words else self._tokenizer.encode_batch_fast
         for part in portions(np.arange(len(texts)), np.array([len(text) for text in texts])):
-            wanted = [str(well_formed(texts[i])) for i in part]
+            wanted = [well_formed(texts[i]) for i in part]
             yield from zip(wanted, encode(wanted, add_special_tokens=False), strict=True)
 
     def _ends(self) -> tuple[np.ndarray, np.ndarray]:

@@ -35,11 +35,12 @@ def load_language_model(checkpoint: Checkpoint) -> tuple[PreTrainedModel, bool]:
     Raises
     ------
     ModelLoadError
-        If there is no such head for the architecture.
+        If there is no such head for the architecture, or if the folder no longer has the weights
+        of the checkpoint.
     """
     with using_transformers():
         model, report = load_weights(
-            AutoModelForMaskedLM, checkpoint.folder, checkpoint.exact_dtype
+            AutoModelForMaskedLM, checkpoint.source(), checkpoint.exact_dtype
         )
         has_head = not any(name.endswith("weight") for name in report["missing_keys"])
         if not has_head and not model.config.tie_word_embeddings:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sklearn_bert.errors import parameter_error
-from sklearn_bert.validation import Text
+from sklearn_bert.validation import Text, are_pairs
 
 __all__ = ["PAIRS", "SIDES", "check_pairs", "halves", "sides"]
 
@@ -28,7 +28,7 @@ def check_pairs(pairs: str, texts: Sequence[Text], name: str = "X") -> None:
     name : str, default="X"
         What the error calls the texts.
     """
-    if pairs == "separate" and isinstance(texts[0], str):
+    if pairs == "separate" and not are_pairs(texts):
         raise parameter_error("pairs", pairs, "'joint' for single texts", f"{name} has no pairs.")
 
 

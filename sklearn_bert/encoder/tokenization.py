@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from tokenizers import Encoding, Tokenizer
 
-from sklearn_bert.validation import Text, n_characters
+from sklearn_bert.validation import Text, are_pairs, n_characters, well_formed
 
 __all__ = [
     "LONG_TEXT",
@@ -25,7 +25,6 @@ __all__ = [
     "batch_size",
     "padded_length",
     "portions",
-    "well_formed",
 ]
 
 LONG_TEXT = ("truncate", "chunk")
@@ -147,12 +146,16 @@ class TextTokenizer:
 
     def windows(self, texts: Sequence[Text]) -> Windows:
         """Tokenize texts or pairs, in bulk."""
-        encodings = self._tokenizer.encode_batch_fast([well_formed(text) for text in texts])
+        pairs = are_pairs(texts)
+        encodings = self._tokenizer.encode_batch_fast(
+            [tuple(map(well_formed, text)) for text in texts]
+            if pairs
+            else [well_formed(str(text)) for text in texts]
+        )
         pieces = [
             [encoding, *encoding.overflowing] if self._chunk else [encoding]
             for encoding in encodings
         ]
-        pairs = not isinstance(texts[0], str)
         flat = [piece for of_text in pieces for piece in of_text]
         return Windows(
             ids=[np.array(piece.ids or [self.pad_id], dtype=np.int64) for piece in flat],
@@ -284,18 +287,6 @@ def _padded(rows: list[np.ndarray], present: np.ndarray, fill: int) -> torch.Ten
     padded = np.full(present.shape, fill, dtype=np.int64)
     padded[present] = np.concatenate(rows)
     return torch.from_numpy(padded)
-
-
-def well_formed(text: Text) -> Text:
-    """Replace lone surrogates, which no encoding can carry into the tokenizer."""
-    if isinstance(text, tuple):
-        first, second = text
-        return str(well_formed(first)), str(well_formed(second))
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 _PARALLELISM = "TOKENIZERS_PARALLELISM"

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_bert.errors import TableError
-from sklearn_bert.validation import is_missing
+from sklearn_bert.validation import is_missing, well_formed
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetWriter
@@ -33,7 +33,8 @@ def writer(path: str | os.PathLike[str]) -> Iterator[_Write]:
     Parameters
     ----------
     path : str or path
-        .csv, .tsv, .jsonl, .ndjson or .parquet; text files are in UTF-8.
+        .csv, .tsv, .jsonl, .ndjson or .parquet; text files are in UTF-8. Lone surrogates, which it
+        can't carry, become U+FFFD.
 
     Raises
     ------
@@ -69,7 +70,7 @@ def _delimited(path: Path, delimiter: str) -> Iterator[_Write]:
 
         def write(chunk: pd.DataFrame) -> None:
             first = not columns
-            _like_the_first(chunk, columns).to_csv(
+            _well_formed(_like_the_first(chunk, columns)).to_csv(
                 stream, sep=delimiter, index=False, header=first, lineterminator="\n"
             )
 
@@ -102,7 +103,8 @@ def _json_lines(path: Path) -> Iterator[_Write]:
         def write(chunk: pd.DataFrame) -> None:
             for row in chunk.to_dict("records"):
                 plain = {str(name): _plain(value) for name, value in row.items()}
-                stream.write(json.dumps(plain, ensure_ascii=False, default=str) + "\n")
+                line = json.dumps(plain, ensure_ascii=False, default=str)
+                stream.write(well_formed(line) + "\n")
 
         yield write
 
@@ -137,7 +139,7 @@ def _parquet(path: Path) -> Iterator[_Write]:
         stack.callback(before.unlink, missing_ok=True)
 
         def write(chunk: pd.DataFrame) -> None:
-            chunk = _like_the_first(chunk, columns)
+            chunk = _well_formed(_like_the_first(chunk, columns))
             try:
                 # What pandas adds names types of its own, some of which it can't read again.
                 table = pa.Table.from_pandas(chunk, preserve_index=False).replace_schema_metadata()
@@ -159,6 +161,14 @@ def _parquet(path: Path) -> Iterator[_Write]:
                 ) from error
 
         yield write
+
+
+def _well_formed(chunk: pd.DataFrame) -> pd.DataFrame:
+    """Return rows without lone surrogates, which only columns of objects can have."""
+    chunk = chunk.copy(deep=False)
+    for name in chunk.columns[chunk.dtypes == object]:
+        chunk[name] = [well_formed(c) if isinstance(c, str) else c for c in chunk[name]]
+    return chunk
 
 
 def _move(path: Path, writer: ParquetWriter) -> None:

@@ -104,8 +104,8 @@ def _is_finite(weights: torch.Tensor) -> bool:
 class BestWeights(OwnCallback):
     """Remembers the weights of the best epoch, and stops when there was none for a while.
 
-    Better means a higher validation score, or the same with a lower loss; without validation data,
-    later.
+    Better means a higher validation score, or the same with a lower loss, which decides alone where
+    the score is no number (as R² of one sample is); without validation data, later.
 
     Parameters
     ----------
@@ -145,7 +145,8 @@ class BestWeights(OwnCallback):
         self._weights = []
 
     def _look(self, net: Any, row: dict[str, float]) -> None:
-        value = (row.get("valid_score", row["epoch"]), -row.get("valid_loss", 0.0))
+        score = row.get("valid_score", row["epoch"])
+        value = (-math.inf if math.isnan(score) else score, -row.get("valid_loss", 0.0))
         if self._best is None or value > self._best:
             self._best, self.epoch = value, int(row["epoch"])
             self._weights = [

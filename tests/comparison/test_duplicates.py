@@ -47,6 +47,14 @@ def test_contradictions():
     assert found(["a b", "A b", "c", "c"], [0, 0, 0, 1], y=[0, 1, 1, 1]).n_contradictions == 1
 
 
+def test_characters_that_no_encoding_has():
+    assert found(["cut \ud83d", "other", "cut \ud83d"], [0, 0, 1]).exact.tolist() == [
+        True,
+        False,
+        True,
+    ]
+
+
 def test_pairs_and_empty_texts():
     result = found([("", ""), ("a", "b"), ("a", "b")], [0, 1, 0])
     assert result.exact.tolist() == [False, True, True]

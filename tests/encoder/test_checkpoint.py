@@ -11,6 +11,8 @@ from transformers import BertForMaskedLM
 from sklearn_bert import BertFeaturizer
 from sklearn_bert.encoder import work
 from sklearn_bert.encoder.checkpoint import load_checkpoint
+from sklearn_bert.encoder.language_model import load_language_model
+from sklearn_bert.errors import ModelLoadError
 from tests.models import FAMILIES, TEXTS, save
 
 CPU = torch.device("cpu")
@@ -46,6 +48,36 @@ def test_replaced_weights_give_new_vectors(folder, saved_model):
     expected = BertFeaturizer(saved_model("bert", 1), precision="float32").transform(TEXTS)
     np.testing.assert_array_equal(estimator.transform(TEXTS), expected)
     assert np.abs(expected - old).max() > 1e-2
+
+
+@pytest.mark.parametrize("way", ["replaced", "gone"])
+def test_nothing_more_is_read_of_weights_that_are_others(way, folder, saved_model, tmp_path):
+    checkpoint = load(folder)
+    assert checkpoint.source() == folder
+    if way == "gone":
+        shutil.rmtree(folder)
+    else:
+        shutil.copy(saved_model("bert", 1) / "model.safetensors", folder / "model.safetensors")
+    (tmp_path / "new").mkdir()
+    for read in (
+        checkpoint.trainable_copy,
+        lambda: checkpoint.export(tmp_path / "new", {}),
+        lambda: load_language_model(checkpoint),
+    ):
+        with pytest.raises(ModelLoadError, match="not those that were loaded from there"):
+            read()
+    assert not list((tmp_path / "new").iterdir())
+
+
+def test_a_relative_folder_is_that_of_the_working_directory(saved_model, tmp_path, monkeypatch):
+    fingerprints = []
+    for seed in (0, 1):
+        shutil.copytree(saved_model("bert", seed), tmp_path / str(seed) / "model")
+        monkeypatch.chdir(tmp_path / str(seed))
+        checkpoint = load("model")
+        assert checkpoint.source() == tmp_path / str(seed) / "model"
+        fingerprints.append(checkpoint.fingerprint)
+    assert fingerprints[0] != fingerprints[1]
 
 
 def test_weights_without_a_pooler(tmp_path):

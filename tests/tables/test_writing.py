@@ -22,6 +22,17 @@ def test_what_is_written_in_parts_is_read_as_one(kind, tmp_path):
     assert [child.name for child in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
+def test_lone_surrogates_are_replaced(kind, tmp_path):
+    path = tmp_path / f"out.{kind}"
+    texts = np.array(["an emoji cut \ud83d", "a whole one \ud83d\ude00"], dtype=object)
+    with writer(path) as write:
+        write(pd.DataFrame({"text": pd.Series(texts, dtype=object), "value": [1, 2]}))
+    (found,) = read_chunks(path)
+    assert found["text"].tolist() == ["an emoji cut \ufffd", "a whole one \U0001f600"]
+    assert found["value"].astype(int).tolist() == [1, 2]
+
+
 def test_json_has_nulls_and_plain_numbers(tmp_path):
     path = tmp_path / "out.jsonl"
     with writer(path) as write:

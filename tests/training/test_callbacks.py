@@ -108,6 +108,8 @@ def after(scores, patience, module):
         ([(0.5, 1.0), (0.6, 1.0), (0.6, 1.0), (0.6, 1.0), (0.9, 1.0)], 2, 1, 3),
         ([(0.5, 1.0), (0.6, 1.0), (0.5, 1.0), (0.7, 1.0), (0.1, 1.0)], 2, 3, None),
         ([(0.5, 1.0), (0.4, 1.0)], 1, 0, 1),
+        ([(np.nan, 1.0), (np.nan, 0.4), (np.nan, 0.7)], None, 1, None),
+        ([(np.nan, 1.0), (0.1, 2.0), (np.nan, 0.7)], None, 1, None),
     ],
 )
 def test_the_best_weights_are_those_of_the_best_epoch(scores, patience, epoch, stopped, module_of):
