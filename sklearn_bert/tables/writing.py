@@ -166,8 +166,9 @@ def _parquet(path: Path) -> Iterator[_Write]:
 def _well_formed(chunk: pd.DataFrame) -> pd.DataFrame:
     """Return rows without lone surrogates, which only columns of objects can have."""
     chunk = chunk.copy(deep=False)
-    for name in chunk.columns[chunk.dtypes == object]:
-        chunk[name] = [well_formed(c) if isinstance(c, str) else c for c in chunk[name]]
+    for name in chunk.columns[chunk.dtypes == np.dtype(object)]:
+        cells = [well_formed(c) if isinstance(c, str) else c for c in chunk[name]]
+        chunk[name] = pd.Series(cells, chunk.index, dtype=object)
     return chunk
 
 
