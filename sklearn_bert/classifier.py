@@ -423,7 +423,7 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
     ) -> tuple[Samples, Samples | None, dict[str, Any]]:
         labels: Labels = targets.fitted["labels_"]
         weights = labels.weights(self.class_weight, samples.y)
-        return samples.weighted(weights), validation and validation.weighted(None), {}
+        return samples.weighted(weights), validation, {}
 
     def _net(self, module: FineTuneModule, targets: Targets, **settings: Any) -> FineTuning:
         labels: Labels = targets.fitted["labels_"]

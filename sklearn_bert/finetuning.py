@@ -175,6 +175,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         seed = seed_from(self.random_state)
         if validation is None and self.early_stopping:
             samples, validation = self._hold_out(samples, targets, seed)
+        validation = validation and validation.weighted(None)
         samples, validation, learnt = self._prepare(samples, validation, targets)
         fitted = {
             **targets.fitted,
@@ -206,11 +207,11 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
     def _saved_targets(self, fitted: dict[str, Any], n_outputs: int) -> Targets:
         """Return targets without any rows from the fitted attributes that were saved."""
 
+    @abstractmethod
     def _prepare(
         self, samples: Samples, validation: Samples | None, targets: Targets
     ) -> tuple[Samples, Samples | None, dict[str, Any]]:
         """Return the data with what is learnt from the training samples alone, and that itself."""
-        return samples.weighted(None), validation and validation.weighted(None), {}
 
     @abstractmethod
     def _net(self, module: FineTuneModule, targets: Targets, **settings: Any) -> nets.FineTuning:

@@ -176,13 +176,14 @@ warm_start, random_state, revision, verbose :
     def _prepare(
         self, samples: Samples, validation: Samples | None, targets: Targets
     ) -> tuple[Samples, Samples | None, dict[str, Any]]:
+        samples = samples.weighted(None)
         if self.warm_start and hasattr(self, "net_"):
             mean, scale = self.target_mean_, self.target_scale_
         else:
-            mean, scale = _mean_and_scale(samples.y, samples.weighted(None).weights)
+            mean, scale = _mean_and_scale(samples.y, samples.weights)
 
         def scaled(of: Samples) -> Samples:
-            return replace(of, y=((of.y - mean) / scale).astype(np.float32)).weighted(None)
+            return replace(of, y=((of.y - mean) / scale).astype(np.float32))
 
         held_out = validation and scaled(validation)
         learnt = {"target_mean_": mean, "target_scale_": scale}
