@@ -188,7 +188,7 @@ def _texts_and_labels(arguments: Namespace) -> tuple[list[Any], np.ndarray]:
         rows = zip(_texts(chunk, columns, None), chunk[label].tolist(), strict=True)
         for text, value in rows:
             halves = (text,) if len(columns) == 1 else text
-            if None in halves or is_missing(value) or value == "":
+            if any(_is_blank(cell) for cell in (*halves, value)):
                 n_left_out += 1
                 continue
             texts.append(text)
@@ -208,6 +208,10 @@ def _texts_and_labels(arguments: Namespace) -> tuple[list[Any], np.ndarray]:
     # Cells of a workbook may be numbers here and words there.
     kinds = Counter(map(type, labels))
     return texts, np.array(labels if len(kinds) == 1 else list(map(str, labels)))
+
+
+def _is_blank(cell: Any) -> bool:
+    return is_missing(cell) or (isinstance(cell, str) and not cell.strip())
 
 
 def _save(comparison: Comparison, folder: str) -> None:

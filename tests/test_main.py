@@ -72,6 +72,14 @@ class TestCompare:
         page = report.read_text(encoding="utf-8")
         assert "<h1>reviews.csv: Comment → Emotion</h1>" in page
 
+    def test_rows_without_a_word_are_left_out(self, reviews, saved_model, linear_only, capsys):
+        with reviews.open("a", encoding="utf-8") as stream:
+            stream.write(',good\n"  ",good\nno label,"  "\n')
+        assert run(*self.arguments(reviews, saved_model)) == 0
+        out, err = capsys.readouterr()
+        assert out.startswith("40 texts, 2 classes, 2 folds")
+        assert "4 rows without a text or a label are left out" in err
+
     def test_quiet(self, reviews, saved_model, linear_only, capsys):
         assert run(*self.arguments(reviews, saved_model, "--quiet")) == 0
         assert "TF-IDF" not in capsys.readouterr().err

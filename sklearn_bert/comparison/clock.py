@@ -15,7 +15,7 @@ __all__ = ["Clock", "OutOfTimeError", "duration", "parse_budget"]
 
 _ACCEPTED = "None, a number of seconds above 0, or a duration such as '90s', '10m' or '1h30m'"
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
-_DURATION = re.compile(r"(?=.)(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?")
+_DURATION = re.compile(r"(?=.)(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s)?")
 
 
 class OutOfTimeError(Exception):
@@ -87,6 +87,10 @@ def duration(seconds: float) -> str:
 
 
 def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        pass
     found = _DURATION.fullmatch(text.replace(" ", "").lower())
     if not found:
         raise parameter_error("budget", text, _ACCEPTED)

@@ -9,7 +9,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import StratifiedKFold, check_cv
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
 from sklearn.utils import check_random_state
 
 from sklearn_bert.comparison.candidates import default_candidates
@@ -69,7 +69,8 @@ def compare(
     cv : int, splitter or iterable of (train, test), default=5
         The folds. An integer means stratified and shuffled ones. Each text has to be tested once.
     groups : array-like of shape (n_samples,), default=None
-        For splitters that keep groups together.
+        Texts of a group stay in one fold, with an integer `cv` or a splitter that keeps groups
+        together.
     candidates : dict of str to classifier, default=None
         What is tried, in this order. None is what
         :func:`~sklearn_bert.comparison.default_candidates` returns.
@@ -182,7 +183,6 @@ def _run_all(
                 clock=clock,
                 refits=refits,
                 reserve=_refit_time(comparison) if refits else 0.0,
-                number=number,
                 on_fold=functools.partial(shown.fold, name),
             )
         except KeyboardInterrupt:
@@ -254,7 +254,8 @@ def _splits(
     if isinstance(cv, Integral):
         check_integer("cv", cv, minimum=2, accepted="an integer of at least 2, or a splitter")
         _check_class_sizes(y, int(cv))
-        cv = StratifiedKFold(int(cv), shuffle=True, random_state=seed)
+        kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+        cv = kind(int(cv), shuffle=True, random_state=seed)
     splitter = check_cv(cv, y, classifier=True)
     splits = [
         (np.asarray(train), np.asarray(test))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import random
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -42,6 +44,7 @@ _ENCODED_TOGETHER = 256
 _LEAST_SECONDS = 1.0
 # New texts whose prediction is timed, and the number that the time is told for.
 _TIMED = 128
+_NEW_LETTERS = 8
 _TOLD_FOR = 1000
 
 
@@ -105,7 +108,6 @@ def cross_validate_candidate(
     clock: Clock,
     refits: bool,
     reserve: float,
-    number: int,
     on_fold: Callable[[int], None],
 ) -> CandidateResult:
     """Fit and score a candidate on each fold.
@@ -126,8 +128,6 @@ def cross_validate_candidate(
         Whether the best is to be refit, for which there has to be time.
     reserve : float
         Seconds that the refit of the best so far takes.
-    number : int
-        Another one for each candidate.
     on_fold : callable
         Told how many folds are done, from 0.
 
@@ -156,7 +156,7 @@ def cross_validate_candidate(
             found.folds.append({"fold": done, **scores, "fit_time": seconds})
             on_fold(done + 1)
         found.texts_encoded = work.counted().texts - before
-        found.predict_time = _time_prediction(fitted, held_out, number)
+        found.predict_time = _time_prediction(fitted, held_out)
         found.pickle_bytes = pickled_size(fitted)
     found.seconds = clock.elapsed - begin
     return found
@@ -258,18 +258,20 @@ def _fit(
     return fitted, seconds
 
 
-def _time_prediction(fitted: Any, texts: Sequence[Text], number: int) -> float:
+def _time_prediction(fitted: Any, texts: Sequence[Text]) -> float:
     """Return the seconds that 1,000 texts take that no cache has."""
-    # Spaces at the end make a text new to the cache, and cost no tokens.
-    spaces = " " * (number + 1)
-    new = [_extended(text, spaces) for text in texts[:_TIMED]]
+    letters = random.Random()
+    new = [_another(text, letters) for text in texts[:_TIMED]]
     begin = time.perf_counter()
     fitted.predict(new)
     return (time.perf_counter() - begin) / len(new) * _TOLD_FOR
 
 
-def _extended(text: Text, end: str) -> Text:
-    return text + end if isinstance(text, str) else (text[0] + end, text[1] + end)
+def _another(text: Text, letters: random.Random) -> Text:
+    """Return a text of nearly as many tokens that was never seen: its end is other letters."""
+    if isinstance(text, tuple):
+        return str(_another(text[0], letters)), str(_another(text[1], letters))
+    return text[:-_NEW_LETTERS] + "".join(letters.choices(ascii_lowercase, k=_NEW_LETTERS))
 
 
 @contextmanager

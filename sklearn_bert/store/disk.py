@@ -194,6 +194,10 @@ class DiskStore(Store):
                 if _primary_code(error) == sqlite3.SQLITE_BUSY:
                     self._busy_seconds = _BUSY_AGAIN_SECONDS
                 return otherwise
+            except BaseException:
+                # An interrupt can come between any two steps: no transaction may stay open.
+                self.close()
+                raise
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None and _identity(self.path) != self._file:
@@ -234,17 +238,26 @@ class DiskStore(Store):
         self._shrink(connection)
 
     def _shrink(self, connection: sqlite3.Connection) -> None:
-        used = _used_bytes(connection)
-        if used <= self._limit:
-            return
-        entries = _count(connection)
-        surplus = 1 - _SHRINK_TO * self._limit / used
+        # Once more where pages of what went still hold something else.
+        while (used := _used_bytes(connection)) > self._limit:
+            if not self._evict(connection, used - _SHRINK_TO * self._limit):
+                return
+
+    def _evict(self, connection: sqlite3.Connection, surplus: float) -> int:
+        """Forget the least recently used values of so many bytes; return how many they were."""
+        gone = []
         with _transaction(connection):
-            connection.execute(
-                "DELETE FROM entries WHERE key IN "
-                "(SELECT key FROM entries ORDER BY used, rowid LIMIT ?)",
-                (max(1, round(entries * surplus)),),
+            oldest = connection.execute(
+                "SELECT key, length(key) + length(value) FROM entries ORDER BY used, rowid"
             )
+            for key, size in oldest:
+                gone.append((key,))
+                surplus -= size + self.overhead
+                if surplus <= 0:
+                    break
+            oldest.close()
+            connection.executemany("DELETE FROM entries WHERE key = ?", gone)
+        return len(gone)
 
     def _is_damaged(self, error: Exception) -> bool:
         """Say whether `error` comes from what the file holds."""
@@ -318,13 +331,13 @@ def _tidy(connection: sqlite3.Connection, stale: list[bytes], damaged: list[byte
 
 @contextlib.contextmanager
 def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
     try:
+        connection.execute("BEGIN IMMEDIATE")
         yield
+        connection.execute("COMMIT")
     except BaseException:
         connection.rollback()
         raise
-    connection.execute("COMMIT")
 
 
 def _present(connection: sqlite3.Connection, keys: Sequence[bytes]) -> set[bytes]:

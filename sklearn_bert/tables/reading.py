@@ -72,7 +72,7 @@ def read_chunks(
         )
     if not path.is_file():
         raise TableError(f"There is no file {path}. Check its name, and the folder you are in.")
-    _check_encoding(encoding)
+    encoding = _checked_encoding(encoding)
     found = False
     try:
         for chunk in _READERS[kind](path, rows, encoding):
@@ -108,13 +108,15 @@ def find_column(name: str, columns: Iterable[Any], path: str | os.PathLike[str])
     )
 
 
-def _check_encoding(encoding: str | None) -> None:
+def _checked_encoding(encoding: str | None) -> str | None:
+    """Return an encoding that Python knows; of UTF-8 the one that skips a byte-order mark."""
     try:
-        codecs.lookup(encoding or "utf-8")
+        utf8 = encoding is not None and codecs.lookup(encoding).name == "utf-8"
     except LookupError as error:
         raise parameter_error(
             "encoding", encoding, "one that Python knows, such as utf-8, gb18030, big5 or cp1252"
         ) from error
+    return "utf-8-sig" if utf8 else encoding
 
 
 def _delimited(path: Path, rows: int, encoding: str | None) -> Iterator[pd.DataFrame]:
@@ -149,7 +151,9 @@ def _delimited(path: Path, rows: int, encoding: str | None) -> Iterator[pd.DataF
 def _delimiter(header: str, tabs_first: bool) -> str:
     """Return what stands most often between the names, and not within those in quotes."""
     bare = _QUOTED.sub("", header)
-    return "\t" if tabs_first and "\t" in bare else max(_DELIMITERS, key=bare.count)
+    # What has none has one column, whose texts may have any of the others.
+    tabs = tabs_first and ("\t" in bare or not any(mark in bare for mark in _DELIMITERS))
+    return "\t" if tabs else max(_DELIMITERS, key=bare.count)
 
 
 def _first_long_row(path: Path, encoding: str, delimiter: str) -> str:
@@ -247,6 +251,8 @@ def _excel(path: Path, rows: int, encoding: str | None) -> Iterator[pd.DataFrame
         raise TableError(f"{path} is no workbook that can be read ({error}).") from error
     try:
         sheet = book.worksheets[0]
+        # What a file says of its size need not be so, and rows beyond it would be left out.
+        sheet.reset_dimensions()
         # Read once before: columns without a name end the table where no row has a cell in them.
         width = max(map(_width, sheet.iter_rows(values_only=True)), default=0)
         cells = sheet.iter_rows(values_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import os
 import tempfile
@@ -70,11 +71,23 @@ def _delimited(path: Path, delimiter: str) -> Iterator[_Write]:
 
         def write(chunk: pd.DataFrame) -> None:
             first = not columns
-            _well_formed(_like_the_first(chunk, columns)).to_csv(
-                stream, sep=delimiter, index=False, header=first, lineterminator="\n"
+            chunk = _well_formed(_like_the_first(chunk, columns))
+            chunk.to_csv(
+                stream,
+                sep=delimiter,
+                index=False,
+                header=first,
+                lineterminator="\n",
+                # Of line breaks within cells Python quotes only those that end lines here.
+                quoting=csv.QUOTE_NONNUMERIC if _has_returns(chunk) else csv.QUOTE_MINIMAL,
             )
 
         yield write
+
+
+def _has_returns(chunk: pd.DataFrame) -> bool:
+    texts = chunk.select_dtypes(exclude="number")
+    return any("\r" in str(cell) for name in texts for cell in texts[name])
 
 
 def _like_the_first(chunk: pd.DataFrame, columns: list[Any]) -> pd.DataFrame:

@@ -128,6 +128,19 @@ class Batches:
         for start in range(0, n, together):
             part = order[start : start + together]
             part = part[np.argsort(-lengths[part], kind="stable")]
-            batches += [part[i : i + size] for i in range(0, len(part), size)]
+            batches += np.split(part, _ends(len(part), size, self.generator))
         for i in self.generator.permutation(len(batches)):
             yield batches[i]
+
+
+def _ends(n: int, size: int, generator: np.random.Generator) -> np.ndarray:
+    """Return where batches of `n` sorted texts end, but for the last.
+
+    One that is not full is any of them: were it the last, the shortest texts would be in it each
+    time, and each of them would count for as much as many others.
+    """
+    n_full, rest = divmod(n, size)
+    sizes = [size] * n_full
+    if rest:
+        sizes.insert(int(generator.integers(n_full + 1)), rest)
+    return np.cumsum(sizes)[:-1]

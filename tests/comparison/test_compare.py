@@ -205,6 +205,21 @@ def test_each_text_is_encoded_once_for_all_features(compared, saved_model):
     assert result.table.loc[["mean", "cls"], "texts_encoded"].tolist() == [len(TEXTS), 0]
 
 
+@pytest.mark.parametrize(("texts", "times"), [(TEXTS, 1), (PAIRS * 6, 2)])
+def test_the_texts_whose_prediction_is_timed_are_new_each_time(texts, times, compared, saved_model):
+    featurizer = BertFeaturizer(
+        saved_model(), pairs="joint" if times == 1 else "separate", **SETTINGS
+    )
+    candidates = {"features": make_pipeline(featurizer, LogisticRegression())}
+    y = np.resize(["good", "bad"], len(texts))
+    compared(texts, y, candidates=candidates, refit=False)
+    for _ in range(2):
+        before = work.counted()
+        compared(texts, y, candidates=candidates, refit=False)
+        # Those of the last fold; all others are kept.
+        assert (work.counted() - before).texts == times * len(texts) // 3
+
+
 def test_default_candidates_all_run(compared, saved_model):
     before = work.counted().models_loaded
     result = compared(candidates=None, cv=2)
@@ -375,9 +390,10 @@ class TestWhatComesIn:
         with pytest.raises(ValueError, match=r"cv=.*tests? each text exactly once"):
             compared(cv=ShuffleSplit(3, random_state=0))
 
-    def test_groups_stay_together(self, compared):
+    @pytest.mark.parametrize("cv", [GroupKFold(5), 5])
+    def test_groups_stay_together(self, cv, compared):
         groups = np.arange(len(TEXTS)) % 10
-        result = compared(cv=GroupKFold(5), groups=groups)
+        result = compared(cv=cv, groups=groups)
         for group in range(10):
             assert len(set(result.fold_of[groups == group])) == 1
 

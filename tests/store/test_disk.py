@@ -73,6 +73,51 @@ def test_the_limit_holds_and_the_oldest_go_first(store):
     assert store.info().size <= MB // 4
 
 
+@pytest.mark.parametrize("small_first", [True, False])
+def test_the_limit_goes_by_bytes_and_not_by_number(store, small_first):
+    small = [(f"small {n}".encode(), bytes(200)) for n in range(2000)]
+    large = [(f"large {n}".encode(), bytes(100_000)) for n in range(50)]
+    for entries in (small, large) if small_first else (large, small):
+        store.put_many(*zip(*entries, strict=True))
+    size = store.info().size
+    for share in (0.95, 0.5):
+        store.limit = round(share * size)
+        assert 0.75 * store.limit < store.info().size <= store.limit
+    store.limit = 0
+    assert store.info().entries == 0
+
+
+class Interrupted:
+    """A connection during one of whose statements somebody presses Ctrl-C."""
+
+    def __init__(self, connection, statement):
+        self.connection = connection
+        self.statement = statement
+
+    def __getattr__(self, name):
+        return getattr(self.connection, name)
+
+    def execute(self, statement, *more):
+        found = self.connection.execute(statement, *more)
+        if statement.startswith(self.statement):
+            raise KeyboardInterrupt
+        return found
+
+
+@pytest.mark.parametrize("statement", ["BEGIN", "COMMIT", "SELECT"])
+def test_an_interrupt_leaves_the_store_as_it_was_and_free_for_others(store, statement):
+    store.put_many(KEYS[:5], VALUES[:5])
+    store._connection = Interrupted(store._connection, statement)
+    use = store.info if statement == "SELECT" else lambda: store.put_many(KEYS[5:9], VALUES[5:9])
+    with pytest.raises(KeyboardInterrupt):
+        use()
+    other = DiskStore(store.path.parent, 100 * MB)
+    other.put_many(KEYS[20:21], VALUES[20:21])
+    assert other.get_many(KEYS[:5]) == VALUES[:5]
+    other.close()
+    assert store.get_many([*KEYS[:5], KEYS[20]]) == [*VALUES[:5], VALUES[20]]
+
+
 @pytest.mark.parametrize("column", ["value", "checksum"])
 def test_a_flipped_byte_is_a_miss(store, column):
     store.put_many([b"a", b"b"], [b"value a", b"value b"])

@@ -1,6 +1,7 @@
 import contextlib
 import datetime
 import json
+import zipfile
 
 import pandas as pd
 import pyarrow as pa
@@ -94,6 +95,31 @@ def test_cells_are_left_as_they_are(tmp_path):
     found = read(path)
     assert found["text"].tolist() == ["NA", "null", " 5 "]
     assert found["label"].tolist() == ["1", "01", "1.0"]
+
+
+def test_a_table_of_one_column_may_have_other_delimiters_in_its_texts(tmp_path):
+    path = tmp_path / "t.tsv"
+    path.write_text("text\nHello, world; you\nplain\n")
+    assert read(path)["text"].tolist() == ["Hello, world; you", "plain"]
+
+
+def test_json_may_begin_with_a_mark_of_its_byte_order(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"text": "很好"}\n', encoding="utf-8-sig")
+    for encoding in (None, "utf-8", "UTF8"):
+        assert read(path, encoding=encoding)["text"].tolist() == ["很好"]
+
+
+@pytest.mark.parametrize("said", ["A1", "A1:B3"])
+def test_a_workbook_that_says_it_is_smaller_than_it_is(said, tmp_path):
+    honest, path = tmp_path / "honest.xlsx", tmp_path / "t.xlsx"
+    frame = pd.DataFrame({"text": [f"t{n}" for n in range(5)], "label": list("ababa")})
+    frame.to_excel(honest, index=False)
+    with zipfile.ZipFile(honest) as source, zipfile.ZipFile(path, "w") as target:
+        for name in source.namelist():
+            content = source.read(name).replace(b'ref="A1:B6"', f'ref="{said}"'.encode())
+            target.writestr(name, content)
+    pd.testing.assert_frame_equal(read(path), frame.astype(object))
 
 
 def test_a_workbook_has_numbers_and_gaps(tmp_path):

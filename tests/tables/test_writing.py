@@ -33,6 +33,18 @@ def test_lone_surrogates_are_replaced(kind, tmp_path):
     assert found["value"].astype(int).tolist() == [1, 2]
 
 
+@pytest.mark.parametrize("kind", ["csv", "tsv"])
+def test_every_line_break_within_a_cell_is_quoted(kind, tmp_path):
+    path = tmp_path / f"out.{kind}"
+    frame = pd.DataFrame({"text": ["one\rtwo", "one\r\ntwo", "one\ntwo"], "n": [1, 2, 3]})
+    with writer(path) as write:
+        for row in range(3):
+            write(frame.iloc[row : row + 1])
+    found = pd.concat(list(read_chunks(path)), ignore_index=True)
+    assert found["text"].tolist() == frame["text"].tolist()
+    assert found["n"].tolist() == ["1", "2", "3"]
+
+
 def test_json_has_nulls_and_plain_numbers(tmp_path):
     path = tmp_path / "out.jsonl"
     with writer(path) as write:

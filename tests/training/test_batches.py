@@ -70,6 +70,17 @@ def test_batches_hold_texts_of_like_length(n, batch_size):
     assert padded < 1.06 * lengths.sum()
 
 
+def test_the_batch_that_is_not_full_has_texts_of_any_length():
+    lengths = np.arange(17, 0, -1)
+    batches = Batches(dataset(lengths), 4, np.random.default_rng(0))
+    odd = [rows for _ in range(300) for rows in numbers(batches) if len(rows) < 4]
+    assert all(len(rows) == 1 for rows in odd)
+    # One of five places each time, at each of which the same text is alone.
+    counts = np.bincount([rows[0] for rows in odd], minlength=17)[::4]
+    assert counts.sum() == 300
+    assert counts.min() > 30
+
+
 def test_batches_are_in_no_order_of_length():
     lengths = random_lengths(2000)
     batches = Batches(dataset(lengths), 10, np.random.default_rng(0))
