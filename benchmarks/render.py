@@ -24,9 +24,12 @@ This page and its figures are written by `python -m benchmarks.render` from the 
 
 Timings on shared machines are noisy: competitors alternate within one run, and ratios say more
 than rates. Sections whose names begin with `gpu` are of a GPU, as are some fits of `quality`; all
-others are of a processor with AVX512-BF16, or, where the name ends in `avx2`, of one with AVX2
-alone, which has no bfloat16 and computes in float32 (the bounds were set for the former). Not
-measured here: Apple's MPS, ARM processors, Windows.
+others are of a processor with AVX512-BF16, or, where the name ends in `avx2` and in some fits of
+`quality`, of one with AVX2 alone, which has no bfloat16 and computes in float32 (the bounds were
+set for the former). Not measured here: Apple's MPS, ARM processors, Windows.
+
+Until 27 November 2026 the one batch of an epoch that is not full had the shortest texts each time;
+accuracies from before are of that ([decision 6](decisions/0006-fine-tuning.md) compares them).
 """
 
 
