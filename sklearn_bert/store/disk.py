@@ -240,15 +240,16 @@ class DiskStore(Store):
     def _shrink(self, connection: sqlite3.Connection) -> None:
         # Once more where pages of what went still hold something else.
         while (used := _used_bytes(connection)) > self._limit:
-            if not self._evict(connection, used - _SHRINK_TO * self._limit):
+            if self._evict(connection, used - _SHRINK_TO * self._limit) <= 0:
                 return
 
     def _evict(self, connection: sqlite3.Connection, surplus: float) -> int:
-        """Forget the least recently used values of so many bytes; return how many they were."""
+        """Forget the least recently used values of so many bytes; return how many went."""
         gone = []
         with _transaction(connection):
             oldest = connection.execute(
-                "SELECT key, length(key) + length(value) FROM entries ORDER BY used, rowid"
+                "SELECT key, ifnull(length(key) + length(value), 0) FROM entries "
+                "ORDER BY used, rowid"
             )
             for key, size in oldest:
                 gone.append((key,))
@@ -256,8 +257,8 @@ class DiskStore(Store):
                 if surplus <= 0:
                     break
             oldest.close()
-            connection.executemany("DELETE FROM entries WHERE key = ?", gone)
-        return len(gone)
+            # In a damaged file those that were listed need not be found again.
+            return connection.executemany("DELETE FROM entries WHERE key = ?", gone).rowcount
 
     def _is_damaged(self, error: Exception) -> bool:
         """Say whether `error` comes from what the file holds."""
