@@ -390,6 +390,10 @@ class TestWhatComesIn:
         with pytest.raises(ValueError, match=r"cv=.*tests? each text exactly once"):
             compared(cv=ShuffleSplit(3, random_state=0))
 
+    def test_more_folds_than_groups(self, compared):
+        with pytest.raises(ValueError, match=r"cv=3 can't be used.*as many folds as there are gro"):
+            compared(cv=3, groups=np.arange(len(TEXTS)) % 2)
+
     @pytest.mark.parametrize("cv", [GroupKFold(5), 5])
     def test_groups_stay_together(self, cv, compared):
         groups = np.arange(len(TEXTS)) % 10
