@@ -261,8 +261,6 @@ def _splits(
         (np.asarray(train), np.asarray(test))
         for train, test in splitter.split(np.zeros(len(y)), y, groups)
     ]
-    if not all(len(test) for _, test in splits):
-        raise parameter_error("cv", cv, "at most as many folds as there are groups")
     tested = np.bincount(np.concatenate([test for _, test in splits]), minlength=len(y))
     if (tested != 1).any():
         raise parameter_error(
