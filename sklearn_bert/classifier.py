@@ -396,8 +396,7 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
 
     def _encode_targets(self, y: Any, n_samples: int) -> Targets:
         y = as_labels("y", y, n_samples)
-        goes_on = self.warm_start and hasattr(self, "net_")
-        labels = self.labels_ if goes_on else learn_labels(y)
+        labels = self.labels_ if self._goes_on else learn_labels(y)
         labels.check_contrast(self.contrastive_weight)
         targets = labels.encode("y", y)
         fitted = {"labels_": labels, "classes_": labels.classes}

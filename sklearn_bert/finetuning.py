@@ -190,6 +190,11 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
             fitted["n_trainable_parameters_"] = module.n_trainable_parameters()
             self._train(module, encoder, stages, samples, validation, targets, seed, fitted)
 
+    @property
+    def _goes_on(self) -> bool:
+        """Whether a fit begins with what an earlier one trained."""
+        return bool(self.warm_start) and hasattr(self, "net_")
+
     def _reference(self, max_length: int | None) -> EncoderReference:
         return EncoderReference(
             self.model, self.revision, max_length, self.device, self.precision, self.cache
@@ -255,14 +260,13 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         """Return what trains in the first epochs; the last holds from then on."""
         if not self.gradual_unfreezing:
             return [freezing]
-        goes_on = self.warm_start and hasattr(self, "net_")
         return unfreeze_gradually(
             freezing,
             self.max_epochs,
             checkpoint.n_layers,
             checkpoint.parameter_places,
             checkpoint.lower.shares_layers,
-            self.net_.module_.trained() if goes_on else (),
+            self.net_.module_.trained() if self._goes_on else (),
         )
 
     def _validation(
@@ -303,7 +307,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
     ) -> FineTuneModule:
         """Return the module to train: a new one, or in a warm start a copy of the trained one."""
         poolings = one_or_list("pooling", self.pooling)
-        if self.warm_start and hasattr(self, "net_"):
+        if self._goes_on:
             module = copy.deepcopy(self.net_.module_)
             self._check_warm_start(module, encoder.checkpoint, stages[-1], poolings)
             set_dropout(module.head, float(self.dropout))

@@ -150,7 +150,7 @@ warm_start, random_state, revision, verbose :
         numbers = _check_numbers("y", y, n_samples)
         columns = numbers.reshape(n_samples, -1)
         fitted = {"flat_": numbers.ndim == 1, "n_outputs_": columns.shape[1]}
-        if self.warm_start and hasattr(self, "net_") and self.n_outputs_ != columns.shape[1]:
+        if self._goes_on and self.n_outputs_ != columns.shape[1]:
             raise ValueError(
                 f"warm_start=True can't go on with another number of outputs: fitted were "
                 f"{self.n_outputs_}, y has {columns.shape[1]}. Pass warm_start=False."
@@ -177,7 +177,7 @@ warm_start, random_state, revision, verbose :
         self, samples: Samples, validation: Samples | None, targets: Targets
     ) -> tuple[Samples, Samples | None, dict[str, Any]]:
         samples = samples.weighted(None)
-        if self.warm_start and hasattr(self, "net_"):
+        if self._goes_on:
             mean, scale = self.target_mean_, self.target_scale_
         else:
             mean, scale = _mean_and_scale(samples.y, samples.weights)
