@@ -83,7 +83,7 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
     max_grad_norm : float or None, default=1.0
         Gradients are scaled down to this norm.
     gradient_accumulation : int, default=1
-        Batches whose gradients are added up for one step.
+        Batches whose gradients are added up for one step, as of one large batch.
     gradient_checkpointing : bool, default=False
         Whether to compute activations twice instead of keeping them: less memory, more time.
     class_weight : dict, "balanced" or None, default=None

@@ -119,7 +119,7 @@ class FineTuning:
 
     def release(self: Any) -> None:
         """Let go of what only training needs."""
-        self.optimizer_ = self.scheduler_ = self.order_ = None
+        self.optimizer_ = self.scheduler_ = self.order_ = self.batches_ = None
         self.train_split = self.make_optimizer = None
         self.module_.zero_grad(set_to_none=True)
         for callback in self.callbacks_ or ():
@@ -139,7 +139,10 @@ class FineTuning:
 
     def get_iterator(self: Any, dataset: Any, training: bool = False) -> Batches:
         """Iterate over batches of like length in training, and in order otherwise."""
-        return Batches(dataset, self.batch_size, self.order_ if training else None)
+        if not training:
+            return Batches(dataset, self.batch_size)
+        self.batches_ = Batches(dataset, self.batch_size, self.order_)
+        return self.batches_
 
     def train_step(self: Any, batch: Any, **fit_params: Any) -> Any:
         """Run a batch forward and backward, and the optimizer after each so many."""
@@ -147,8 +150,9 @@ class FineTuning:
         self.batch_number_ += 1
         if (of_epoch - 1) % self.gradient_accumulation == 0:
             self.optimizer_.zero_grad(set_to_none=True)
-            # Fewer are left at the end of an epoch.
-            self.n_added_ = min(self.gradient_accumulation, self.n_batches_ - of_epoch + 1)
+            added = self.batches_.sizes[of_epoch - 1 :][: self.gradient_accumulation]
+            self.n_added_ = sum(added)
+        self.share_ = self.batches_.sizes[of_epoch - 1] / self.n_added_
         step = self.train_step_single(batch, **fit_params)
         if not math.isfinite(step["loss"].item()):
             raise TrainingDivergedError(f"The loss is {step['loss'].item()}.")
@@ -166,11 +170,11 @@ class FineTuning:
         return step
 
     def train_step_single(self: Any, batch: Any, **fit_params: Any) -> dict[str, torch.Tensor]:
-        """Run a batch forward and backward; batches whose gradients are added up count as one."""
+        """Run a batch forward and backward; those whose gradients are added up are as one."""
         inputs, targets = batch
         self.module_.train()
         outputs, loss = self.training_loss(inputs, targets)
-        (loss / self.n_added_).backward()
+        (loss * self.share_).backward()
         return {"loss": loss, "y_pred": outputs}
 
     def training_loss(
