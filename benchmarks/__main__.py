@@ -8,15 +8,15 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from types import ModuleType
 
+from benchmarks.arguments import count, file_to_write
 from benchmarks.kept import keeping
 from benchmarks.report import Report
 
 # Each is a module of this package with a docstring whose first line says what it measures, and
-# `run(report, options)`; `REPEATS`, `KEEPS_ITS_RESULTS` and `add_arguments(parser)` where it needs
-# them.
+# `run(report, options)`; `REPEATS` (None if it has no rounds), `KEEPS_ITS_RESULTS` and
+# `add_arguments(parser)` where it needs them.
 NAMES = (
     "encode",
     "search",
@@ -61,16 +61,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(benchmark: ModuleType, options: argparse.Namespace) -> Report:
-    if options.repeats is None:
-        default = getattr(benchmark, "REPEATS", _REPEATS)
-        options.repeats = min(default, _QUICK_REPEATS) if options.quick else default
+    repeats = getattr(benchmark, "REPEATS", _REPEATS)
+    if repeats is not None and options.repeats is None:
+        options.repeats = min(repeats, _QUICK_REPEATS) if options.quick else repeats
     report = Report(options.name, _summary(benchmark), vars(options))
     keeps_itself = getattr(benchmark, "KEEPS_ITS_RESULTS", False)
     with keeping(None if keeps_itself else options.json, vars(options)):
         benchmark.run(report, options)
         print(report.as_text())
-        if options.json is not None:
-            options.json.write_text(report.as_json(), encoding="utf-8")
+        if options.json is not None and report.tables:
+            report.write(options.json)
+        elif options.json is not None:
+            print(f"Nothing was measured; {options.json} is as it was.", file=sys.stderr)
     return report
 
 
@@ -109,8 +111,13 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
         command = commands.add_parser(name, help=summary, description=summary)
         command.add_argument("--quick", action="store_true", help="little data: shows that it runs")
         repeats = getattr(benchmark, "REPEATS", _REPEATS)
-        command.add_argument("--repeats", type=int, metavar="N", help=f"rounds (default {repeats})")
-        command.add_argument("--json", type=Path, metavar="FILE", help="write everything here")
+        if repeats is not None:
+            command.add_argument(
+                "--repeats", type=count, metavar="N", help=f"rounds (default {repeats})"
+            )
+        command.add_argument(
+            "--json", type=file_to_write, metavar="FILE", help="write everything here"
+        )
         if hasattr(benchmark, "add_arguments"):
             benchmark.add_arguments(command)
     return parser, benchmarks

@@ -11,6 +11,7 @@ import importlib
 import json
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -134,12 +135,8 @@ def several_at_a_time(jobs: dict[Key, Job], workers: int) -> Iterator[tuple[Key,
     RuntimeError
         If some failed, once all others have ended; the message names them.
     """
-    context = multiprocessing.get_context("spawn")
     failed = []
-    threads = max((os.cpu_count() or 1) // workers, 1)
-    with ProcessPoolExecutor(
-        workers, context, initializer=_begin_worker, initargs=(threads,)
-    ) as pool:
+    with _pool(workers) as pool:
         futures = {pool.submit(job.function, **job.settings): key for key, job in jobs.items()}
         for future in as_completed(futures):
             error = future.exception()
@@ -151,8 +148,32 @@ def several_at_a_time(jobs: dict[Key, Job], workers: int) -> Iterator[tuple[Key,
         raise RuntimeError("\n".join([f"{len(failed)} job(s) failed:", *failed]))
 
 
+@contextlib.contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Start processes that end when what is done with them is broken off."""
+    others = set(multiprocessing.active_children())
+    threads = max((os.cpu_count() or 1) // workers, 1)
+    pool = ProcessPoolExecutor(
+        workers,
+        multiprocessing.get_context("spawn"),
+        initializer=_begin_worker,
+        initargs=(threads,),
+    )
+    try:
+        yield pool
+    except BaseException:
+        # Else what is queued would be computed to the end, for nobody.
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.terminate()
+        raise
+    pool.shutdown()
+
+
 def _begin_worker(threads: int) -> None:
     """Keep to some threads, off the network, and off standard output, which is for the report."""
+    # Ctrl-C reaches all processes of a terminal; this one's parent ends it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     os.environ.update(_OFFLINE)
     os.dup2(2, 1)

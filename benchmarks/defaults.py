@@ -23,7 +23,7 @@ _ROWS = {"sst2": 1000, "emotion": 1000, "mrpc": 600}
 _QUICK_TEST_ROWS = 50
 _DEPTHS = (-2, "none")
 # Seeds are repeats enough.
-REPEATS = 1
+REPEATS = None
 
 
 def run(report: Report, options: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.arguments import count
 from benchmarks.children import Job, Result, alternate
 from benchmarks.embedded import model_folder
 from benchmarks.report import Report, median, spread
@@ -40,7 +41,7 @@ _BOUNDS = {"trainer": 3.5, "expert": 2.0}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that only this benchmark has."""
-    parser.add_argument("--rows", type=int, metavar="N", help=f"sentences (default {_ROWS:,})")
+    parser.add_argument("--rows", type=count, metavar="N", help=f"sentences (default {_ROWS:,})")
     parser.add_argument(
         "--rivals", nargs="*", choices=_RIVALS, default=_RIVALS, help="default all three"
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.children import Job, Result, run_job
+from benchmarks.kept import working_folder
 from benchmarks.report import Report, mean_and_deviation
 
 # Seeds are repeats enough.
-REPEATS = 1
+REPEATS = None
 
 _QUICK_ROWS = 100
 _QUICK_EPOCHS = 1
@@ -85,7 +85,7 @@ def run(report: Report, options: argparse.Namespace) -> None:
     }
     for part in options.part:
         job = Job(measure, {"corpus": part, **settings[part], **quick})
-        report.runs[part] = [_run_shown(job) for _ in range(options.repeats)]
+        report.runs[part] = [_run_shown(job)]
         _PARTS[part](report, report.runs[part][0], checked=not options.quick)
     report.note(
         "Seconds: of fit alone, one number a seed. Texts encoded: those that went through frozen "
@@ -187,9 +187,9 @@ def _data(corpus: str) -> tuple[list[str], list[str], Any, Any]:
 
 def _run_shown(job: Job) -> Result:
     """Run a job, and show on standard error what it writes to its log meanwhile."""
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as pool:
-        log = Path(folder, "log")
-        log.touch()
+    with working_folder("log") as folder, ThreadPoolExecutor(1) as pool:
+        log = Path(folder, job.settings["corpus"])
+        log.write_text("")
         running = pool.submit(run_job, Job(job.function, {**job.settings, "log": str(log)}))
         with log.open() as lines:
             while not running.done():

@@ -5,8 +5,10 @@ Beside the depths stand linear models, so it needs the results of `depths` and o
 
 from __future__ import annotations
 
-from statistics import mean, median, stdev
+from statistics import mean, median
 from typing import TYPE_CHECKING, Any
+
+from benchmarks.report import deviation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,9 +37,12 @@ def depths_sst2(results: dict[str, dict[str, Any]]) -> Figure | None:
     depths, linear = (results.get(name, {}) for name in ("depths_sst2", "accuracy"))
     if not depths.get("runs") or not linear.get("runs"):
         return None
+    fits = depths["runs"]["sst2"][0]["fits"]
+    if not _NAMES.keys() <= {fit["name"] for fit in fits}:
+        return None
     figure = Figure(figsize=(8, 4.6), layout="constrained")
     ax = figure.subplots()
-    _tuned(ax, depths["runs"]["sst2"][0]["fits"])
+    _tuned(ax, fits)
     _linear(ax, linear["runs"])
     ax.set_xscale("log")
     ax.set_xlim(0.8, 200)
@@ -67,7 +72,7 @@ def _tuned(ax: Axes, fits: list[dict[str, Any]]) -> None:
             middle,
             height,
             xerr=[[middle - min(seconds)], [max(seconds) - middle]],
-            yerr=stdev(accuracy),
+            yerr=deviation(accuracy),
             fmt="o",
             color=_TUNED_COLOR,
             capsize=3,
@@ -88,9 +93,11 @@ def _tuned(ax: Axes, fits: list[dict[str, Any]]) -> None:
 
 def _linear(ax: Axes, runs: dict[str, list[dict[str, Any]]]) -> None:
     for name, label in _LINEAR.items():
-        (run,) = runs[name]
-        ax.plot(run["seconds"], run["accuracy"], "s", color=_LINEAR_COLOR)
-        _label(ax, f"{label}: {run['accuracy']:.3f}", run["seconds"], run["accuracy"])
+        seconds, accuracy = (
+            median(run[key] for run in runs[name]) for key in ("seconds", "accuracy")
+        )
+        ax.plot(seconds, accuracy, "s", color=_LINEAR_COLOR)
+        _label(ax, f"{label}: {accuracy:.3f}", seconds, accuracy)
 
 
 def _label(

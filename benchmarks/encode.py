@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import encode_tables
+from benchmarks.arguments import count
 from benchmarks.children import Job, Result, alternate, run_job
 from benchmarks.embedded import MAX_LENGTH, auto_precision, matrix_flop, model_config, model_folder
 from benchmarks.encode_tables import LIMIT, Competitor, name_of_run
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--corpus", nargs="+", choices=CORPORA, help="default all")
     parser.add_argument(
         "--texts",
-        type=int,
+        type=count,
         metavar="N",
         help="texts of each corpus; where it has fewer, more are made of halves of two "
         "(default: all of a corpus, and 2,000 of each in the mixture)",

@@ -15,6 +15,7 @@ from benchmarks.depths_figure import depths_sst2
 from benchmarks.quality_methods import METHODS
 from benchmarks.quality_tables import run_name
 from benchmarks.quality_tasks import TASKS
+from benchmarks.report import deviation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -215,7 +216,7 @@ def quality(results: Results) -> Figure | None:
     for corpus, found in by_corpus.items():
         x = [shown.index(title) for title in found]
         means = [statistics.mean(scores) for scores in found.values()]
-        spreads = [statistics.pstdev(scores) for scores in found.values()]
+        spreads = [deviation(scores) for scores in found.values()]
         axis.errorbar(x, means, spreads, fmt="o", capsize=2, label=corpus)
     axis.set_xticks(range(len(shown)), shown, rotation=30, ha="right")
     axis.set_ylabel("accuracy")

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.arguments import count
 from benchmarks.children import Job, Result, alternate
 from benchmarks.embedded import auto_precision, matrix_flop, model_config, model_folder
 from benchmarks.matmul import best_rates, limit_job
@@ -60,7 +61,9 @@ _PASSES = 3
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that only this benchmark has."""
-    parser.add_argument("--rows", type=int, metavar="N", help=f"training rows (default {_ROWS:,})")
+    parser.add_argument(
+        "--rows", type=count, metavar="N", help=f"training rows (default {_ROWS:,})"
+    )
     parser.add_argument(
         "--freeze", nargs="+", choices=list(_EPOCHS), help="the depths to measure (default all)"
     )

@@ -1,11 +1,13 @@
 """What a run has measured so far, so that the same command goes on where it was stopped.
 
-It lies in a folder beside the file that `--json` names, and goes when that file is written.
+It lies in a folder beside the file that `--json` names, and goes when that file is written. Results
+of other options, code, packages or of another machine are not taken for those of this run.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import shutil
 import tempfile
@@ -13,7 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import machine, versions
+
 __all__ = ["Kept", "keeping", "kept", "working_folder"]
+
+_ROOT = Path(__file__).resolve().parents[1]
+_CODE = ("sklearn_bert", "benchmarks", "examples")
 
 
 class Kept:
@@ -24,12 +31,12 @@ class Kept:
     folder : Path or None
         Where they lie; None is nowhere.
     settings : dict
-        The options of the run, which have to be those of the results that are there.
+        The options of the run.
 
     Raises
     ------
     SystemExit
-        If the folder has results of other options.
+        If the folder has results of a run that differs in more than when it was.
     """
 
     def __init__(self, folder: Path | None = None, settings: dict[str, Any] | None = None) -> None:
@@ -39,12 +46,25 @@ class Kept:
             return
         folder.mkdir(parents=True, exist_ok=True)
         self._file = folder / "results.jsonl"
-        mine = json.dumps(settings, sort_keys=True, default=str)
+        mine = {
+            "options": settings,
+            "code": _code(),
+            "machine": machine(),
+            "packages": versions(),
+        }
+        # As it is read again.
+        mine = json.loads(json.dumps(mine, default=str))
         lines = _whole_lines(self._file)
         if not lines:
-            self._write(mine)
-        elif lines[0] != mine:
-            raise SystemExit(f"{folder} has the results of a run with other options. Remove it.")
+            self._write(json.dumps(mine))
+            return
+        theirs = json.loads(lines[0])
+        if theirs != mine:
+            other = [name for name in mine if mine[name] != theirs.get(name)]
+            raise SystemExit(
+                f"{folder} has what a run measured that was broken off, with other "
+                f"{' and '.join(other)}. Remove it to measure anew, or name another file."
+            )
         for line in lines[1:]:
             key, result = json.loads(line)
             self._found.setdefault(key, []).append(result)
@@ -62,6 +82,12 @@ class Kept:
     def _write(self, line: str) -> None:
         with self._file.open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
+
+
+def _code() -> str:
+    """Return a digest of what is measured and of what measures."""
+    files = sorted(path for folder in _CODE for path in (_ROOT / folder).rglob("*.py"))
+    return hashlib.blake2b(b"\0".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def _whole_lines(file: Path) -> list[str]:

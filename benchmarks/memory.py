@@ -10,6 +10,7 @@ import random
 import time
 from typing import Any
 
+from benchmarks.arguments import count
 from benchmarks.children import Job, alternate, peak_memory
 from benchmarks.report import Report, spread
 
@@ -23,7 +24,7 @@ _BOUND = 1_500_000_000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that only this benchmark has."""
-    parser.add_argument("--n", type=int, metavar="N", help=f"texts (default {_TEXTS:,})")
+    parser.add_argument("--n", type=count, metavar="N", help=f"texts (default {_TEXTS:,})")
 
 
 def run(report: Report, options: argparse.Namespace) -> None:

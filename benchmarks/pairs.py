@@ -62,8 +62,6 @@ def run(report: Report, options: argparse.Namespace) -> None:
         for name, job in jobs.items():
             settings = {**job.settings, "seed": seed, "choose": options.choose}
             report.runs[name].append(run_job(Job(job.function, settings)))
-            if options.json is not None:
-                options.json.write_text(report.as_json(), encoding="utf-8")
     _add_table(report)
     if not options.choose:
         _add_checks(report, checked=not options.quick)

@@ -8,8 +8,6 @@ first (examples/chinese_bert.py), and classifies hotel reviews, none of which it
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
 import sys
 import tempfile
 import time
@@ -17,11 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arguments import count
 from benchmarks.children import Job, Result, run_job
-from benchmarks.report import Report
+from benchmarks.report import Report, mean_and_deviation
 
 # Seeds are repeats enough.
-REPEATS = 1
+REPEATS = None
 
 _SEEDS = [0, 1, 2]
 _QUICK_ROWS = 120
@@ -45,23 +44,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=_SEEDS, help="default 0 1 2")
     parser.add_argument(
         "--epochs",
-        type=int,
+        type=count,
         help="of pretraining (default 3 for imdb, 2 for chinese in short chunks before one more)",
-    )
-    parser.add_argument(
-        "--resume", action="store_true", help="run only the seeds that FILE of --json has not"
     )
 
 
 def run(report: Report, options: argparse.Namespace) -> None:
-    """Measure, and fill the report; what is found is written after each seed."""
+    """Measure, and fill the report."""
     seeds = options.seeds[:1] if options.quick else options.seeds
-    done = json.loads(options.json.read_text("utf-8"))["runs"] if options.resume else {}
     for part in options.part:
         epochs = _QUICK_EPOCHS if options.quick else options.epochs or _EPOCHS[part]
-        report.runs[part] = [result for result in done.get(part, []) if result["seed"] in seeds]
-        known = {result["seed"] for result in report.runs[part]}
-        for seed in (seed for seed in seeds if seed not in known):
+        report.runs[part] = []
+        for seed in seeds:
             job = Job(
                 _PARTS[part],
                 {
@@ -73,8 +67,6 @@ def run(report: Report, options: argparse.Namespace) -> None:
             print(f"{part}, seed {seed}", file=sys.stderr, flush=True)
             report.runs[part].append({**run_job(job), "epochs": epochs})
             print(f"  {_said(report.runs[part][-1])}", file=sys.stderr, flush=True)
-            if options.json is not None:
-                options.json.write_text(report.as_json(), encoding="utf-8")
         _add_table(report, part, report.runs[part], checked=not options.quick)
     report.note(
         f"Mean ± standard deviation over seeds {seeds}, which fix the rows held out, pretraining, "
@@ -259,12 +251,7 @@ def _row(name: str, results: list[dict[str, float]], digits: int) -> list[str]:
     """Return mean ± deviation before, after, and of the differences seed by seed."""
     before, after = ([result[when] for result in results] for when in ("before", "after"))
     differences = [new - old for old, new in zip(before, after, strict=True)]
-    return [name, *(_spread(values, digits) for values in (before, after, differences))]
-
-
-def _spread(values: list[float], digits: int) -> str:
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f}"
+    return [name, *(mean_and_deviation(values, digits) for values in (before, after, differences))]
 
 
 _PARTS: dict[str, Callable[..., Result]] = {"imdb": imdb, "chinese": chinese}

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arguments import count
 from benchmarks.children import Job, Result, run_job, several_at_a_time
 from benchmarks.quality_methods import METHODS, measure, suits
 from benchmarks.quality_tables import fill, run_name
@@ -23,7 +23,7 @@ from benchmarks.quality_tasks import TASKS
 from benchmarks.report import Report
 
 # Seeds are repeats enough.
-REPEATS = 1
+REPEATS = None
 # What the file has is added to, by commands with other options too.
 KEEPS_ITS_RESULTS = True
 
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--device", choices=("cpu", "cuda"), default="cpu", help="what fits run on (default cpu)"
     )
     parser.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="fits at a time (default 1)"
+        "--workers", type=count, default=1, metavar="N", help="fits at a time (default 1)"
     )
 
 
@@ -74,7 +74,8 @@ def run(report: Report, options: argparse.Namespace) -> None:
         print(f"{name}, seed {result['seed']}: {_said(result)}", file=sys.stderr, flush=True)
         report.runs.setdefault(name, []).append({**result, "size": size})
         fill(report, checked=not options.quick)
-        _write(report, options.json)
+        if options.json is not None:
+            report.write(options.json)
     if not report.runs:
         methods, parts = (" ".join(chosen[name]) for name in ("methods", "part"))
         raise SystemExit(f"--methods {methods}: for text pairs alone, and --part {parts} has none.")
@@ -126,20 +127,11 @@ def _take_up(report: Report, file: Path | None, quick: bool) -> None:
     if file is None or not file.exists():
         return
     found: dict[str, Any] = json.loads(file.read_text("utf-8"))
-    if found["name"] != "quality" or found["settings"]["quick"] != quick:
+    if found.get("name") != "quality" or found["settings"]["quick"] != quick:
         raise SystemExit(f"{file} has the results of another benchmark, or of --quick. Remove it.")
     report.runs = found["runs"]
     commands = [*found["command"].split(_THEN), report.command]
     report.command = _THEN.join(dict.fromkeys(commands))
-
-
-def _write(report: Report, file: Path | None) -> None:
-    """Write all there is so far, in one step: a file cut short would lose hours."""
-    if file is None:
-        return
-    part = file.with_name(f"{file.name}.part")
-    part.write_text(report.as_json(), encoding="utf-8")
-    os.replace(part, file)
 
 
 def _said(result: Result) -> str:

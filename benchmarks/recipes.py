@@ -34,15 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(report: Report, options: argparse.Namespace) -> None:
-    """Measure, and fill the report; results are written after each fit."""
+    """Measure, and fill the report."""
     report.runs = {example: [] for example in options.part}
     for seed in range(options.repeats):
         for example in options.part:
             print(f"seed {seed + 1}/{options.repeats}: {example}", file=sys.stderr, flush=True)
             settings = {"example": example, "seed": seed, "quick": options.quick}
             report.runs[example].append(run_job(Job(measure, settings)))
-            if options.json is not None:
-                options.json.write_text(report.as_json(), encoding="utf-8")
     for example, results in report.runs.items():
         _add_table(report, example, results)
     report.note(

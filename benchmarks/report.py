@@ -9,11 +9,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine, versions
 
-__all__ = ["Report", "mean_and_deviation", "median", "spread"]
+__all__ = ["Report", "deviation", "mean_and_deviation", "median", "spread"]
 
 _THREADS = (
     "OMP_NUM_THREADS",
@@ -108,6 +109,12 @@ class Report:
         """Return everything, for machines."""
         return json.dumps(asdict(self), indent=1, ensure_ascii=False, default=str) + "\n"
 
+    def write(self, file: Path) -> None:
+        """Write everything in one step: a file cut short would lose what was there before."""
+        part = file.with_name(f"{file.name}.new")
+        part.write_text(self.as_json(), encoding="utf-8")
+        os.replace(part, file)
+
 
 def _command() -> str:
     """Return what was typed, with the thread settings that it was typed under."""
@@ -126,7 +133,11 @@ def spread(values: Sequence[float], digits: int = 1) -> str:
     return f"{middle:.{digits}f} [{least:.{digits}f}..{most:.{digits}f}]"
 
 
+def deviation(values: Sequence[float]) -> float:
+    """Return the standard deviation of what the values are a sample of; of a single one, 0."""
+    return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
 def mean_and_deviation(values: Sequence[float], digits: int = 4) -> str:
-    """Return "mean ± standard deviation", which is 0 for a single value."""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f}"
+    """Return "mean ± standard deviation"."""
+    return f"{statistics.mean(values):.{digits}f} ± {deviation(values):.{digits}f}"

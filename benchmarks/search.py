@@ -12,6 +12,7 @@ import time
 import warnings
 from typing import Any
 
+from benchmarks.arguments import count
 from benchmarks.children import Job, alternate
 from benchmarks.report import Report, median, spread
 from benchmarks.rivals.encoders import ENCODERS, STEPS
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="to search beside (default all)",
     )
     parser.add_argument(
-        "--texts", type=int, metavar="N", help=f"for the tools' searches (default {_FEW_TEXTS})"
+        "--texts", type=count, metavar="N", help=f"for the tools' searches (default {_FEW_TEXTS})"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.children import Job, Result, run_job
+from benchmarks.kept import working_folder
 from benchmarks.report import Report, spread
 
 REPEATS = 1
@@ -27,7 +28,7 @@ _COLD = "GridSearchCV n_jobs=2, folder empty"
 def run(report: Report, options: argparse.Namespace) -> None:
     """Measure, and fill the report."""
     n_texts = _QUICK_TEXTS if options.quick else _TEXTS
-    rounds = [_round(n_texts) for _ in range(options.repeats)]
+    rounds = [_round(n_texts, number) for number in range(options.repeats)]
     report.runs = {name: [results[name] for results in rounds] for name in rounds[0]}
     report.table(
         f"{n_texts:,} texts",
@@ -56,12 +57,14 @@ def run(report: Report, options: argparse.Namespace) -> None:
     )
 
 
-def encode(n_texts: int, folder: str) -> Result:
-    """Encode with a store in `folder`."""
+def encode(n_texts: int, folder: str, empty: bool = False) -> Result:
+    """Encode with a store in `folder`, which is emptied before if so said."""
     from sklearn_bert import BertFeaturizer
     from sklearn_bert.encoder import work
 
     texts, _ = _data(n_texts)
+    if empty:
+        _remove(folder)
     before = work.counted()
     start = time.perf_counter()
     vectors = BertFeaturizer(cache=folder).transform(texts)
@@ -70,8 +73,8 @@ def encode(n_texts: int, folder: str) -> Result:
     return {"seconds": seconds, "encoded": encoded, "sum": float(vectors.sum(dtype=np.float64))}
 
 
-def search(n_texts: int, folder: str, n_jobs: int) -> Result:
-    """Search over poolings and layers with a store in `folder`."""
+def search(n_texts: int, folder: str, n_jobs: int, empty: bool = False) -> Result:
+    """Search over poolings and layers with a store in `folder`, emptied before if so said."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV
     from sklearn.pipeline import Pipeline
@@ -80,6 +83,8 @@ def search(n_texts: int, folder: str, n_jobs: int) -> Result:
     from sklearn_bert import BertFeaturizer
 
     texts, labels = _data(n_texts)
+    if empty:
+        _remove(folder)
     steps = [
         ("bert", BertFeaturizer(cache=folder)),
         ("scale", StandardScaler()),
@@ -98,17 +103,22 @@ def search(n_texts: int, folder: str, n_jobs: int) -> Result:
     }
 
 
-def _round(n_texts: int) -> dict[str, Result]:
-    with tempfile.TemporaryDirectory() as root:
+def _round(n_texts: int, number: int) -> dict[str, Result]:
+    with working_folder(f"stores-{number}") as root:
         used = {"n_texts": n_texts, "folder": str(Path(root, "used"))}
         empty = {"n_texts": n_texts, "folder": str(Path(root, "empty"))}
         return {
-            _FIRST: run_job(Job(encode, used)),
+            # What was broken off may have left something there.
+            _FIRST: run_job(Job(encode, {**used, "empty": True})),
             _SECOND: run_job(Job(encode, used)),
             _ONE: run_job(Job(search, {**used, "n_jobs": 1})),
             _TWO: run_job(Job(search, {**used, "n_jobs": 2})),
-            _COLD: run_job(Job(search, {**empty, "n_jobs": 2})),
+            _COLD: run_job(Job(search, {**empty, "n_jobs": 2, "empty": True})),
         }
+
+
+def _remove(folder: str) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _difference(one: Result, two: Result) -> float:

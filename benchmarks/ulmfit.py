@@ -1,7 +1,6 @@
 """ULMFiT's ablation (arXiv 1801.06146) with BERT: which of its methods help on few rows.
 
-Each method is added to the one before it. A round is a seed, all else is the same; results are
-written after each round, so that a run that is broken off keeps what it did.
+Each method is added to the one before it. A round is a seed, all else is the same.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import sys
 import time
 from typing import Any
 
+from benchmarks.arguments import count
 from benchmarks.children import Job, Result, run_job
 from benchmarks.report import Report, mean_and_deviation
 
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--part", nargs="+", choices=list(_ROWS), default=list(_ROWS), help="default both"
     )
     rows = ", ".join(f"{n:,} of {corpus}" for corpus, n in _ROWS.items())
-    parser.add_argument("--rows", type=int, metavar="N", help=f"training rows (default {rows})")
+    parser.add_argument("--rows", type=count, metavar="N", help=f"training rows (default {rows})")
 
 
 def run(report: Report, options: argparse.Namespace) -> None:
@@ -70,8 +70,6 @@ def run(report: Report, options: argparse.Namespace) -> None:
             n_rows = options.rows or (_QUICK_ROWS if options.quick else _ROWS[corpus])
             job = Job(measure, {"corpus": corpus, "seed": seed, "n_rows": n_rows, **quick})
             report.runs[corpus].append(run_job(job))
-            if options.json is not None:
-                options.json.write_text(report.as_json(), encoding="utf-8")
     for corpus, rounds in report.runs.items():
         _add_table(report, corpus, rounds)
         _add_findings(report, corpus, rounds)

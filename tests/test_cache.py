@@ -37,3 +37,12 @@ def test_a_limit_that_is_none(limit):
 def test_no_cache_has_no_info():
     with pytest.raises(ValueError, match="cache=None can't be used"):
         cache.info(None)
+
+
+def test_looking_at_a_folder_that_is_not_there_makes_none(tmp_path):
+    folder = tmp_path / "typo"
+    assert cache.info(folder).entries == 0
+    cache.clear(folder)
+    cache.set_limit(10**6, folder)
+    assert not folder.exists()
+    assert cache.info(folder).limit == 10**6

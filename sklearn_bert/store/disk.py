@@ -66,7 +66,7 @@ class DiskStore(Store):
     Parameters
     ----------
     folder : path
-        Made if it does not exist.
+        Made with the first values, if it does not exist.
     limit : int
         Bytes that the file may use.
 
@@ -136,13 +136,16 @@ class DiskStore(Store):
         """Forget everything, the hit and miss counts too, and give the space back."""
         with self._lock:
             self._hits = self._misses = 0
-        self._guarded(lambda connection: _clear(connection), None)
+        if self._is_there():
+            self._guarded(lambda connection: _clear(connection), None)
 
     def info(self) -> StoreInfo:
         """Tell how full the store is and how this process used it."""
-        entries, size = self._guarded(
-            lambda connection: (_count(connection), _used_bytes(connection)), (0, 0)
-        )
+        entries = size = 0
+        if self._is_there():
+            entries, size = self._guarded(
+                lambda connection: (_count(connection), _used_bytes(connection)), (0, 0)
+            )
         return StoreInfo(entries, size, self._limit, self._hits, self._misses)
 
     @property
@@ -153,7 +156,8 @@ class DiskStore(Store):
     @limit.setter
     def limit(self, limit: int) -> None:
         self._limit = limit
-        self._guarded(self._shrink, None)
+        if self._is_there():
+            self._guarded(self._shrink, None)
 
     def close(self) -> None:
         """Close the connection; the next use opens a new one."""
@@ -178,6 +182,11 @@ class DiskStore(Store):
     def release(self) -> None:
         """Let other threads work again."""
         self._lock.release()
+
+    def _is_there(self) -> bool:
+        """Say whether there may be anything; whoever only looks leaves no folder behind."""
+        with self._lock:
+            return self._connection is not None or _identity(self.path) is not None
 
     def _guarded(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
         """Do `work` on the connection; when the disk fails, say so once and go on without."""

@@ -1,6 +1,8 @@
 """Jobs in processes of their own: several at a time, and what becomes of one that fails."""
 
+import multiprocessing
 import os
+import time
 
 import pytest
 
@@ -20,6 +22,31 @@ def test_a_job_that_fails_costs_the_others_nothing():
     with pytest.raises(RuntimeError, match=r"1 job.* failed:\nof 3: ValueError.*3 is odd"):
         found.update(several_at_a_time(jobs, 2))
     assert found == {"of 2": {"half": 1}, "of 4": {"half": 2}}
+
+
+def begin_and_wait(file):
+    """Say that a job began, and take long."""
+    with open(file, "a") as lines:
+        lines.write("began\n")
+    time.sleep(2)
+    return {}
+
+
+@pytest.mark.parametrize("ends", [KeyboardInterrupt, OSError])
+def test_what_is_broken_off_leaves_no_job_at_work(ends, tmp_path):
+    file = tmp_path / "began"
+    jobs = {"first": Job(halved, {"number": 2})}
+    jobs |= {number: Job(begin_and_wait, {"file": str(file)}) for number in range(4)}
+    before = set(multiprocessing.active_children())
+    results = several_at_a_time(jobs, 1)
+    next(results)
+    with pytest.raises(ends):
+        results.throw(ends)
+    for worker in set(multiprocessing.active_children()) - before:
+        worker.join(timeout=60)
+        assert not worker.is_alive()
+    # One may have begun; what was queued did not.
+    assert not file.exists() or len(file.read_text().splitlines()) == 1
 
 
 def threads_of_torch():

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from benchmarks import kept
 from benchmarks.__main__ import _run
 from benchmarks.children import Job, alternate, in_one_process, run_job, together
 from benchmarks.kept import Kept, keeping, working_folder
@@ -95,8 +96,19 @@ def test_a_torn_first_line_is_a_new_start(tmp_path):
 
 def test_results_of_other_options_are_refused(tmp_path):
     Kept(tmp_path, SETTINGS)
-    with pytest.raises(SystemExit, match="other options"):
+    with pytest.raises(SystemExit, match="with other options"):
         Kept(tmp_path, {**SETTINGS, "quick": False})
+
+
+@pytest.mark.parametrize(
+    ("function", "said"), [("_code", "code"), ("machine", "machine"), ("versions", "packages")]
+)
+def test_results_of_other_code_or_machines_are_refused(tmp_path, monkeypatch, function, said):
+    Kept(tmp_path, SETTINGS)
+    Kept(tmp_path, SETTINGS)
+    monkeypatch.setattr(kept, function, lambda: {"other": "one"})
+    with pytest.raises(SystemExit, match=f"with other {said}"):
+        Kept(tmp_path, SETTINGS)
 
 
 def test_several_jobs_in_one_process_are_told_apart(jobs):
@@ -119,6 +131,7 @@ def test_a_benchmark_that_fails_keeps_what_it_measured(jobs, tmp_path):
         seen.append(run_job(jobs["a"])["lines"])
         if len(seen) == 1:
             raise RuntimeError("stopped")
+        report.table("Lines", ["", "lines"], [["a", str(seen[-1])]])
 
     benchmark.run = run
     file = tmp_path / "flaky.json"

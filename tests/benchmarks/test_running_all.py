@@ -55,6 +55,36 @@ def test_what_would_be_ignored_is_refused(add_benchmark, arguments):
         commands.main(arguments)
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--repeats", "0", "no whole number of at least 1"),
+        ("--repeats", "-1", "no whole number of at least 1"),
+        ("--json", ".", "is a folder"),
+        ("--json", "no/such/folder/x.json", "make it first"),
+    ],
+)
+def test_what_can_not_be_done_is_said_before_anything_is_measured(
+    add_benchmark, capsys, option, value, said
+):
+    add_benchmark("sound", fail)
+
+    with pytest.raises(SystemExit):
+        commands.main(["sound", f"{option}={value}"])
+    assert said in capsys.readouterr().err
+
+
+def test_a_file_stays_as_it_was_where_nothing_was_measured(add_benchmark, capsys, tmp_path):
+    file = tmp_path / "sound.json"
+    file.write_text("{}")
+    add_benchmark("sound", lambda report, options: report.note("No GPU was at hand."))
+
+    assert commands.main(["sound", "--json", str(file)]) == 0
+
+    assert file.read_text() == "{}"
+    assert "Nothing was measured" in capsys.readouterr().err
+
+
 def test_every_benchmark_says_what_it_measures():
     parser, benchmarks = commands._parser()
 
