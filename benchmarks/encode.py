@@ -33,6 +33,8 @@ _WARM_UP_TEXTS = 64
 # k-th one.
 _SLOW = ("transformers pipeline", "padded tutorial loop")
 _SLOW_TEXTS = 1000
+# Not what anyone gets without asking for it.
+_ROUNDED = f"{REFERENCE}, bfloat16"
 _PRECISIONS = ("float32", "bfloat16", "float16", "float64")
 
 
@@ -224,7 +226,8 @@ def _competitors(precisions: Sequence[str], tools: Sequence[str]) -> list[Compet
         for precision in precisions
         for store in ("no store", "cold store", "warm store")
     ]
-    return ours + [Competitor(tool, "float32") for tool in dict.fromkeys(tools)]
+    rounded = [Competitor(_ROUNDED, "bfloat16")] if "bfloat16" in precisions else []
+    return [*ours, *(Competitor(tool, "float32") for tool in dict.fromkeys(tools)), *rounded]
 
 
 def _job(
@@ -234,6 +237,8 @@ def _job(
     step = _step(texts["texts"], _SLOW_TEXTS) if tool in _SLOW else 1
     vectors = vectors_file(folder, tool)
     settings = {"corpus": corpus, "n_texts": n_texts, "step": step, "vectors": vectors}
+    if tool == _ROUNDED:
+        return Job(encode_rival, {**settings, "tool": REFERENCE, "dtype": "bfloat16"})
     if tool in ENCODERS:
         return Job(encode_rival, {**settings, "tool": tool})
     cache = None if tool.endswith("no store") else "memory"

@@ -27,6 +27,8 @@ LIMIT = "matrix products"
 # How many times the reference's texts a second ours have to reach, with all at its default.
 _LEAST_RATIO = {"sst2": 2.2, "emotion": 2.0, "imdb": 2.0, "mixed": 2.0}
 _LEAST_SHARE = {"imdb": 0.75}
+# Of ours to the reference's, for each text.
+_LEAST_COSINE = 0.999
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,12 @@ def add_corpus(
             runs = report.runs[name_of_run(corpus, competitor.name)]
             again = sum(result["encoded"] for result in runs)
             report.check(f"{corpus}: {competitor.name}: {again} texts encoded again", again == 0)
+    least = min(cosines[c.name].min() for c in competitors if c.name.startswith("ours"))
+    report.check(
+        f"{corpus}: a cosine of at least {_LEAST_COSINE} between each vector of ours and that of "
+        f"{REFERENCE}: {least:.5f}",
+        least >= _LEAST_COSINE,
+    )
     linear, attention = texts["flop"]["1"]
     report.note(
         f"{corpus}: {texts['texts']:,} distinct texts{_made(texts['made'])}, "

@@ -29,7 +29,7 @@ def encoded(texts: int, seconds: float) -> dict:
     }
 
 
-def encode_report(corpus: str, seconds: float, again: int = 0) -> Report:
+def encode_report(corpus: str, seconds: float, again: int = 0, cosine: float = 0.9995) -> Report:
     """Return a report of a round in which the reference needed ten seconds, ours `seconds`."""
     report = Report("encode", "Something.", {})
     report.runs = {
@@ -42,7 +42,9 @@ def encode_report(corpus: str, seconds: float, again: int = 0) -> Report:
     # 400 GFLOP for all texts, of which a tenth is attention's; 100 for every fourth.
     flop = {"1": (360e9, 40e9), "4": (90e9, 10e9)}
     texts = {"texts": 100, "made": 3, "tokens": 1000, "longest": 12, "flop": flop}
-    cosines = {competitor.name: np.array([1.0, 0.9]) for competitor in COMPETITORS}
+    cosines = {competitor.name: np.array([1.0, 0.9995]) for competitor in COMPETITORS}
+    cosines["slow tool"] = np.array([1.0, 0.5])
+    cosines[OURS] = np.array([1.0, cosine])
     encode_tables.add_corpus(report, corpus, texts, COMPETITORS, cosines)
     return report
 
@@ -52,7 +54,7 @@ def test_a_row_tells_rate_ratio_share_and_padding():
 
     ours, warm, reference, slow = report.tables[0].rows
     assert ours[1:8] == ["100", "20.0 [20.0..20.0]", "2.00", "80", "80%", "", "1.100"]
-    assert ours[-2:] == ["0.95000", "0.90000"]
+    assert ours[-2:] == ["0.99975", "0.99950"]
     assert warm[4:9] == [""] * 5
     assert reference[3] == "1.00"
     # Four times fewer texts cost four times fewer operations.
@@ -77,13 +79,21 @@ def test_the_bounds_are_on_ratio_and_share(corpus, seconds, holds):
 
     encode_tables.add_checks(report, corpus, "bfloat16")
 
-    warm, *bounds = [holds for _, holds in report.checks]
+    warm, alike, *bounds = [holds for _, holds in report.checks]
     assert warm
+    assert alike
     assert bounds == holds
 
 
+def test_vectors_have_to_be_those_of_the_reference():
+    _, (claim, holds) = encode_report("sst2", 1.0, cosine=0.9989).checks
+
+    assert "0.99890" in claim
+    assert not holds
+
+
 def test_a_warm_store_encodes_nothing():
-    ((claim, holds),) = encode_report("sst2", 1.0, again=7).checks
+    (claim, holds), _ = encode_report("sst2", 1.0, again=7).checks
 
     assert "7 texts" in claim
     assert not holds
@@ -110,11 +120,27 @@ def test_where_bfloat16_is_not_native_nothing_is_bounded():
 def test_other_tools_have_to_take_twenty_times_as_long(seconds, holds):
     report = Report("search", "Something.", {})
     report.runs = {
+        "search": [{"seconds": 1.4}],
+        "parts": [{"pass_seconds": 0.6, "fit_seconds": 0.4}],
         "ours": [{"seconds": 1.0}],
         REFERENCE: [{"seconds": seconds}],
         "padded tutorial loop": [{"seconds": 2.0}],
     }
 
     search._add_checks(report, [REFERENCE, "padded tutorial loop"])
+
+    assert [of for _, of in report.checks] == [True, holds]
+
+
+@pytest.mark.parametrize(("seconds", "holds"), [(1.5, True), (1.6, False)])
+def test_a_search_has_to_take_little_more_than_its_parts(seconds, holds):
+    report = Report("search", "Something.", {})
+    report.runs = {
+        "search": [{"seconds": seconds}],
+        "parts": [{"pass_seconds": 0.6, "fit_seconds": 0.4}],
+        "ours": [{"seconds": 1.0}],
+    }
+
+    search._add_checks(report, [])
 
     assert [of for _, of in report.checks] == [holds]

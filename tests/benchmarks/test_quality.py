@@ -117,8 +117,11 @@ def test_few_rows_get_more_epochs(n_rows, epochs):
     assert epochs_for(n_rows) == epochs
 
 
-def report_of(**accuracies):
-    """Return a filled report in which each method has these accuracies, by seed."""
+def report_of(f1=None, **accuracies):
+    """Return a filled report in which each method has these accuracies, by seed.
+
+    `f1` has the macro F1 of methods where that is another one.
+    """
     report = Report("quality", "", {})
     for method, by_seed in accuracies.items():
         report.runs[run_name("emotion", "100", method)] = [
@@ -126,7 +129,7 @@ def report_of(**accuracies):
                 "seed": seed,
                 "size": "100",
                 "accuracy": accuracy,
-                "f1": accuracy,
+                "f1": (f1 or {}).get(method, accuracy),
                 "chosen": {"freeze": -2, "max_epochs": 3} if method == "searched" else None,
                 "seconds": 1.0,
                 "train": 100,
@@ -149,7 +152,7 @@ def test_claims_are_held_against_what_was_chosen_without_the_test_rows():
     )
     checks = [check for check in report.checks if "by cross-validation" in check[0]]
     assert [holds for _, holds in checks] == [True, False]
-    assert "-0.50 points over 2 seed(s)" in checks[0][0]
+    assert "-0.50 and -0.50 points over 2 seed(s)" in checks[0][0]
 
 
 def test_claims_are_held_against_the_depth_that_is_best_on_average():
@@ -160,7 +163,28 @@ def test_claims_are_held_against_the_depth_that_is_best_on_average():
     )
     assert [holds for _, holds in report.checks] == [True, False]
     assert "ours, freeze=-1 (best) loses" in report.checks[0][0]
-    assert "+0.50 points over 2 seed(s)" in report.checks[0][0]
+    assert "+0.50 and +0.50 points over 2 seed(s)" in report.checks[0][0]
+
+
+def test_who_guesses_the_larger_class_is_not_the_best():
+    guessing, others = {"freeze=all": {0: 0.67}}, {"freeze=none": {0: 0.655}}
+    f1 = {"freeze=all": 0.40, "freeze=none": 0.56, "trainer": 0.55}
+    report = report_of(f1, **guessing, **others, trainer={0: 0.66})
+    ((claim, holds),) = report.checks
+    assert "ours, freeze=none (best)" in claim
+    assert "-0.50 and +1.00 points" in claim
+    assert holds
+    ((_, holds),) = report_of(f1, **guessing, trainer={0: 0.66}).checks
+    assert not holds
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "f1", "collapsed"),
+    [(0.75, 3 / 7, True), (0.75, 0.43, False), (0.5, 1 / 9, True), (0.8, 0.8, False)],
+)
+def test_fits_that_end_with_one_class_are_told(accuracy, f1, collapsed):
+    report = report_of({"trainer": f1}, trainer={0: accuracy, 1: accuracy})
+    assert report.tables[0].rows[0][-1] == ("one class alone (2)" if collapsed else "")
 
 
 def test_a_way_with_fewer_seeds_is_not_the_best():
