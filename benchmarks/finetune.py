@@ -329,11 +329,10 @@ def _add_few_rows_table(report: Report, depths: Sequence[str], rows_a_class: int
 
 
 def _add_checks(report: Report, freeze: str, rivals: Sequence[str]) -> None:
-    # The bounds are for processors that compute bfloat16.
-    native = report.runs[f"freeze={freeze}: {_OURS}"][0]["precision"] == "bfloat16"
     for ours in (_OURS, _OURS_POOLER):
-        _check_beside_rivals(report, freeze, ours, rivals, native)
+        _check_beside_rivals(report, freeze, ours, rivals)
     share = _share(report, f"freeze={freeze}: {_OURS}")
+    native = report.runs[f"freeze={freeze}: {_OURS}"][0]["precision"] == "bfloat16"
     if freeze == "none" and share is not None and native:
         report.check(
             f"freeze={freeze}: at least {_LEAST_SHARE:.0%} of the bfloat16 limit: {share:.0%}",
@@ -341,9 +340,7 @@ def _add_checks(report: Report, freeze: str, rivals: Sequence[str]) -> None:
         )
 
 
-def _check_beside_rivals(
-    report: Report, freeze: str, ours: str, rivals: Sequence[str], native: bool
-) -> None:
+def _check_beside_rivals(report: Report, freeze: str, ours: str, rivals: Sequence[str]) -> None:
     """Check what `ours`, one of the ways to run it, has to be beside the others."""
     start = f"freeze={freeze}: "
     for rival in (name for name in _NO_BETTER if name in rivals):
@@ -353,7 +350,7 @@ def _check_beside_rivals(
             f"{RECIPES[rival].title}: {100 * (mine - theirs):+.2f} points",
             mine >= theirs - _ACCURACY_MARGIN,
         )
-    for rival in (name for name in _BOUNDS if name in rivals and native):
+    for rival in (name for name in _BOUNDS if name in rivals):
         bound, title = _BOUNDS[rival][freeze], RECIPES[rival].title
         ratio = _times(report, start + title, start + ours)
         report.check(

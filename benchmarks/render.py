@@ -18,9 +18,10 @@ _FIGURES = "_static/benchmarks"
 _INTRODUCTION = """\
 # Benchmarks
 
-Each section is what one command printed; `python -m benchmarks` lists them, anyone can run them.
-This page and its figures are written by `python -m benchmarks.render` from the files in
-`benchmarks/results/`.
+Each section has what the commands below it found; `python -m benchmarks` lists them, anyone can run
+them. This page and its figures are written by `python -m benchmarks.render` from the files in
+`benchmarks/results/`, which have each single run too. Some sections end with a sentence, added by
+hand, on what has changed since.
 
 Timings on shared machines are noisy: competitors alternate within one run, and ratios say more
 than rates. Sections whose names begin with `gpu` are of a GPU, as are some fits of `quality`; all
@@ -68,7 +69,20 @@ def render(results: dict[str, dict[str, Any]], page: Path) -> None:
     sections = [
         _section(title, result, figures.get(title, [])) for title, result in results.items()
     ]
-    page.write_text("\n".join([_INTRODUCTION, *sections]), encoding="utf-8")
+    page.write_text("\n".join([_INTRODUCTION, _failed(results), *sections]), encoding="utf-8")
+
+
+def _failed(results: dict[str, dict[str, Any]]) -> str:
+    """Say first which claims do not hold, which are few among many further down."""
+    n = sum(len(result["checks"]) for result in results.values())
+    failed = [
+        f"- [{title}](#{title}): {claim}"
+        for title, result in results.items()
+        for claim, holds in result["checks"]
+        if not holds
+    ]
+    head = f"Of {n} claims that the benchmarks check, {len(failed)} do not hold:"
+    return "\n".join(["## What does not hold", "", head, "", *failed]) + "\n"
 
 
 def _section(title: str, result: dict[str, Any], figures: list[str]) -> str:

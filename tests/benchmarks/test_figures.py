@@ -158,3 +158,12 @@ def test_page_and_figures_of_the_docs_are_those_of_the_results(tmp_path):
     )
     assert len(drawn["depths_sst2.svg"].splitlines()) > 15
     assert drawn == kept
+
+
+def test_the_page_begins_with_what_does_not_hold(tmp_path):
+    results = read_results()
+    render(results, tmp_path / "benchmarks.md")
+
+    text = (tmp_path / "benchmarks.md").read_text("utf-8")
+    first, *sections = text.partition("## What does not hold")[2].split("\n## ")
+    assert first.count("\n- [") == "\n## ".join(sections).count("\n- FAILED: ") > 0
