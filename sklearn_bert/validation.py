@@ -40,6 +40,8 @@ _ACCEPTED = (
     "a list, tuple, NumPy array, pandas or polars Series, or pyarrow array of strings; "
     "for text pairs a list of 2-tuples, a DataFrame or an array with two columns"
 )
+_BYTES = (bytes, bytearray)
+_WORDS = (list, np.ndarray)
 _SHOWN = 5
 _WIDTH = 60
 
@@ -78,6 +80,8 @@ def check_texts(X: Any, name: str = "X") -> list[Text]:
             f"Found array with 0 sample(s) in {name} while a minimum of 1 is required. "
             f"Pass at least one text; an empty string counts as one."
         )
+    if len(columns) == 2:
+        _check_halves(X, columns, name)
     strings = [_strings(column, name) for column in columns]
     return list(strings[0]) if len(strings) == 1 else list(zip(*strings, strict=True))
 
@@ -249,6 +253,34 @@ _CONTAINERS: list[tuple[Callable[[Any], bool], Callable[[Any, str], list[list[An
 ]
 
 
+def _check_halves(X: Any, columns: list[list[Any]], name: str) -> None:
+    """Raise if one of two columns, alone, is of another kind, as scores beside texts are."""
+    have_texts = list(map(_may_have_texts, columns))
+    if all(have_texts) or not any(have_texts):
+        return
+    odd, texts = have_texts.index(False), have_texts.index(True)
+    item = next(item for item in columns[odd] if not is_missing(item))
+    labels = getattr(X, "column_names", getattr(X, "columns", None))
+    if labels is not None:
+        selected = f"{name}[{shown(labels[texts], _WIDTH)}]"
+    elif isinstance(X, np.ndarray):
+        selected = f"{name}[:, {texts}]"
+    else:
+        selected = f"[pair[{texts}] for pair in {name}]"
+    raise TypeError(
+        f"{name} has two columns, which are read as text pairs, and column "
+        f"{shown(odd if labels is None else labels[odd], _WIDTH)} has no texts: its first item "
+        f"{shown(item, _WIDTH)} is a {type(item).__name__}. Accepted: one column of texts, or two "
+        f"for text pairs. For single texts select their column, for example {selected}."
+    )
+
+
+def _may_have_texts(column: list[Any]) -> bool:
+    """Say whether a column has strings or what `_remedy` makes strings of, or is missing."""
+    kinds = (str, *_BYTES, *_WORDS)
+    return any(isinstance(item, kinds) for item in column) or all(map(is_missing, column))
+
+
 def _strings(column: list[Any], name: str) -> list[str]:
     """Return the column as plain strings, or raise for what is missing or is no string."""
     if set(map(type, column)) == {str}:
@@ -279,9 +311,9 @@ def is_missing(item: Any) -> bool:
 
 
 def _remedy(item: Any) -> str:
-    if isinstance(item, (bytes, bytearray)):
+    if isinstance(item, _BYTES):
         return "Decode bytes first: text.decode('utf-8')."
-    if isinstance(item, (list, np.ndarray)):
+    if isinstance(item, _WORDS):
         return "Join lists of words first: ' '.join(words). Pairs are 2-tuples."
     return "Convert first: str(value)."
 

@@ -57,6 +57,31 @@ def test_items_that_are_no_strings(item, kind, remedy):
     assert str(error.value).endswith(remedy)
 
 
+@pytest.mark.parametrize(
+    ("X", "column", "selected"),
+    [
+        (pd.DataFrame({"text": ["a", "b"], "stars": [5, 4]}), "'stars'", "X['text']"),
+        (pd.DataFrame({"stars": [None, 5], "text": ["a", None]}), "'stars'", "X['text']"),
+        (pd.DataFrame([["a", 5]]), "1", "X[0]"),
+        (pl.DataFrame({"text": ["a"], "stars": [5]}), "'stars'", "X['text']"),
+        (pa.table({"text": ["a"], "stars": [5]}), "'stars'", "X['text']"),
+        (np.array([["a", 5]], dtype=object), "1", "X[:, 0]"),
+        ([(5, "a")], "0", "[pair[1] for pair in X]"),
+    ],
+)
+def test_a_column_beside_the_texts_is_no_half_of_pairs(X, column, selected):
+    message = f"read as text pairs, and column {column} has no texts: its first item 5"
+    with pytest.raises(TypeError, match=re.escape(message)) as error:
+        check_texts(X)
+    assert str(error.value).endswith(f"select their column, for example {selected}.")
+
+
+@pytest.mark.parametrize("half", [b"bytes", ["a", "word"], None])
+def test_halves_that_can_become_texts_say_how(half):
+    with pytest.raises((TypeError, ValueError), match=r"Decode bytes|Join lists|fill them"):
+        check_texts([("a", half)])
+
+
 @pytest.mark.parametrize("X", [np.arange(3), np.eye(2), np.array([b"a"]), np.array([True])])
 def test_arrays_of_other_kinds(X):
     with pytest.raises(TypeError, match=f"X is an array of {re.escape(str(X.dtype))}, not of str"):
