@@ -40,6 +40,7 @@ _ACCEPTED = (
     "a list, tuple, NumPy array, pandas or polars Series, or pyarrow array of strings; "
     "for text pairs a list of 2-tuples, a DataFrame or an array with two columns"
 )
+_NO_VECTORIZER = " Pass the texts themselves: no vectorizer comes before."
 _BYTES = (bytes, bytearray)
 _WORDS = (list, np.ndarray)
 _SHOWN = 5
@@ -184,7 +185,11 @@ def _columns(X: Any, name: str) -> list[list[Any]]:
     for accepts, split in _CONTAINERS:
         if accepts(X):
             return split(X, name)
-    hint = " Pass [text] for a single text." if isinstance(X, str) else ""
+    hint = ""
+    if isinstance(X, str):
+        hint = " Pass [text] for a single text."
+    elif hasattr(X, "tocsr"):  # scipy.sparse
+        hint = _NO_VECTORIZER
     raise TypeError(f"{name} is a {type(X).__name__}. Accepted: {_ACCEPTED}.{hint}")
 
 
@@ -194,7 +199,10 @@ def _array_columns(X: np.ndarray, name: str) -> list[list[Any]]:
     if X.ndim not in (1, 2):
         raise ValueError(f"{name} is an array with {X.ndim} dimensions. Accepted: {_ACCEPTED}.")
     if X.dtype.kind not in "OUTV":
-        raise TypeError(f"{name} is an array of {X.dtype}, not of strings. Accepted: {_ACCEPTED}.")
+        hint = _NO_VECTORIZER if X.dtype.kind in "biufc" else ""
+        raise TypeError(
+            f"{name} is an array of {X.dtype}, not of strings. Accepted: {_ACCEPTED}.{hint}"
+        )
     return [X.tolist()] if X.ndim == 1 else [column.tolist() for column in X.T]
 
 

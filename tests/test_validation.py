@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from sklearn_bert import BertFeaturizer
 from sklearn_bert.validation import are_pairs, check_texts, well_formed
@@ -85,6 +86,12 @@ def test_halves_that_can_become_texts_say_how(half):
 @pytest.mark.parametrize("X", [np.arange(3), np.eye(2), np.array([b"a"]), np.array([True])])
 def test_arrays_of_other_kinds(X):
     with pytest.raises(TypeError, match=f"X is an array of {re.escape(str(X.dtype))}, not of str"):
+        check_texts(X)
+
+
+@pytest.mark.parametrize("X", [np.eye(2), sparse.csr_matrix(np.eye(2)), sparse.coo_array([[1]])])
+def test_vectors_are_told_that_texts_are_wanted(X):
+    with pytest.raises(TypeError, match=r"Accepted: .*Pass the texts themselves: no vectorizer"):
         check_texts(X)
 
 
