@@ -305,7 +305,7 @@ def _strings(column: list[Any], name: str) -> list[str]:
         raise TypeError(
             f"{name} has {len(wrong)} item(s) that are not strings, the first at position(s) "
             f"{_positions(wrong)}: {name}[{wrong[0]}]={shown(item, _WIDTH)} is a "
-            f"{type(item).__name__}. Accepted: {_ACCEPTED}. {_remedy(item)}"
+            f"{type(item).__name__}. Accepted: {_ACCEPTED}. {_remedy(item, column, name)}"
         )
     # Not str(item): a member of a string Enum is a text, and has a str of its own.
     return [str.__str__(item) for item in column]
@@ -318,12 +318,23 @@ def is_missing(item: Any) -> bool:
     return isinstance(item, (float, np.floating)) and bool(np.isnan(item))
 
 
-def _remedy(item: Any) -> str:
+def _remedy(item: Any, column: list[Any], name: str) -> str:
     if isinstance(item, _BYTES):
         return "Decode bytes first: text.decode('utf-8')."
+    if all(map(_is_pair, column)):
+        return (
+            f"If these are pairs, pass [tuple(pair) for pair in {name}]; if they are lists of "
+            f"words, join them: ' '.join(words)."
+        )
     if isinstance(item, _WORDS):
         return "Join lists of words first: ' '.join(words). Pairs are 2-tuples."
     return "Convert first: str(value)."
+
+
+def _is_pair(item: Any) -> bool:
+    """Say whether an item is two texts: JSON makes lists of tuples, and a Series keeps them."""
+    two = isinstance(item, (list, tuple)) and len(item) == 2
+    return two and all(isinstance(half, str) for half in item)
 
 
 def _positions(found: list[int]) -> str:

@@ -59,6 +59,15 @@ def test_items_that_are_no_strings(item, kind, remedy):
 
 
 @pytest.mark.parametrize(
+    "X", [[["a", "b"], ["c", "d"]], pd.Series([["a", "b"]]), pd.Series([("a", "b"), ("c", "d")])]
+)
+def test_pairs_in_lists_and_in_a_series_say_how_pairs_are_passed(X):
+    with pytest.raises(TypeError, match=re.escape("pairs, pass [tuple(pair) for pair in X]; if")):
+        check_texts(X)
+    assert check_texts([tuple(pair) for pair in X])[0] == ("a", "b")
+
+
+@pytest.mark.parametrize(
     ("X", "column", "selected"),
     [
         (pd.DataFrame({"text": ["a", "b"], "stars": [5, 4]}), "'stars'", "X['text']"),
@@ -77,7 +86,7 @@ def test_a_column_beside_the_texts_is_no_half_of_pairs(X, column, selected):
     assert str(error.value).endswith(f"select their column, for example {selected}.")
 
 
-@pytest.mark.parametrize("half", [b"bytes", ["a", "word"], None])
+@pytest.mark.parametrize("half", [b"bytes", ["word"], None])
 def test_halves_that_can_become_texts_say_how(half):
     with pytest.raises((TypeError, ValueError), match=r"Decode bytes|Join lists|fill them"):
         check_texts([("a", half)])
