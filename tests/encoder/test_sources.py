@@ -58,6 +58,22 @@ def test_an_unknown_name_without_network(hub_cache, offline, monkeypatch):
         find_model_folder("some-org/no-model", "v1")
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("all-MiniLM-L6-v2", "Did you mean 'sentence-transformers/all-MiniLM-L6-v2'?"),
+        (
+            "all-mpnet-base-v2",
+            "Models of sentence-transformers are called 'sentence-transformers/NAME'.",
+        ),
+    ],
+)
+def test_short_names_of_sentence_transformers(name, hint, hub_cache):
+    with pytest.raises(ModelNotFoundError) as error:
+        find_model_folder(name)
+    assert str(error.value).endswith(hint)
+
+
 def test_a_name_that_is_none(hub_cache):
     with pytest.raises(ValueError, match=r"model='not a name!' can't be used\. Accepted"):
         find_model_folder("not a name!")
