@@ -21,6 +21,7 @@ __all__ = [
     "parameter_error",
     "shown",
     "warn_caller",
+    "warn_cut",
 ]
 
 _SHOWN = 200
@@ -95,3 +96,27 @@ def warn_caller(message: str, category: type[Warning]) -> None:
     while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in _INSIDE:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+def warn_cut(n_cut: int, n_texts: int, max_length: int, limit: int, otherwise: str) -> None:
+    """Warn that texts were cut, if some were.
+
+    Parameters
+    ----------
+    n_cut, n_texts : int
+        How many were cut, and how many there were.
+    max_length, limit : int
+        Tokens that were read, and those that the model could read.
+    otherwise : str
+        What else helps, as the end of a sentence.
+    """
+    if not n_cut:
+        return
+    read, remedy = f"{max_length} tokens", f"Raise max_length (the model's limit is {limit})"
+    if max_length == limit:
+        read, remedy = f"{read}, the model's limit,", "Take a model with a longer limit"
+    warn_caller(
+        f"{n_cut:,} of {n_texts:,} texts are longer than {read} and were cut there. "
+        f"{remedy}, or {otherwise}.",
+        LongTextWarning,
+    )

@@ -21,7 +21,7 @@ from sklearn_bert.encoder.pairs import PAIRS, SIDES, check_pairs, halves, sides
 from sklearn_bert.encoder.pooling import POOLINGS
 from sklearn_bert.encoder.sources import EMBEDDED_MODEL
 from sklearn_bert.encoder.tokenization import LONG_TEXT
-from sklearn_bert.errors import LongTextWarning, parameter_error, warn_caller
+from sklearn_bert.errors import parameter_error, warn_cut
 from sklearn_bert.pretrained import PretrainedMixin, Saved, SentenceModel
 from sklearn_bert.store import open_store
 from sklearn_bert.validation import (
@@ -212,13 +212,11 @@ class BertFeaturizer(PretrainedMixin, TransformerMixin, BaseEstimator):
         layers, poolings = self._layers_and_poolings(encoder.checkpoint)
         wanted = [Kind(layer, pooling) for pooling in poolings for layer in layers]
         vectors, n_cut = encoder.pooled(texts, wanted)
-        if n_cut:
-            warn_caller(
-                f"{n_cut:,} of {len(texts):,} texts are longer than {encoder.max_length} tokens "
-                f"and were cut there. Raise max_length if the model's limit allows, or pass "
-                f"long_text='chunk' to use all of each text.",
-                LongTextWarning,
-            )
+        limit = encoder.checkpoint.max_length
+        chunks = "pass long_text='chunk' to use all of each text"
+        if are_pairs(texts):
+            chunks = "pass long_text='chunk' with pairs='separate' to use all of each text"
+        warn_cut(n_cut, len(texts), encoder.max_length, limit, chunks)
         vectors = vectors.reshape(len(texts), len(poolings), len(layers), -1)
         features = _REDUCE[self.layer_reduction](vectors).reshape(len(texts), -1)
         return _unit_length(features) if self.normalize else features

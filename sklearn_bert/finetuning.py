@@ -27,7 +27,7 @@ from sklearn_bert.encoder.pairs import PAIRS, check_pairs
 from sklearn_bert.encoder.pooling import POOLINGS
 from sklearn_bert.encoder.randomness import own_randomness
 from sklearn_bert.encoder.sources import EMBEDDED_MODEL
-from sklearn_bert.errors import parameter_error, warn_caller
+from sklearn_bert.errors import parameter_error, warn_caller, warn_cut
 from sklearn_bert.fitting import (
     attach_once,
     encoder_attributes,
@@ -35,7 +35,6 @@ from sklearn_bert.fitting import (
     ready_to_predict,
     resolved_lr,
     run_training,
-    warn_cut,
 )
 from sklearn_bert.persistence import EncoderReference
 from sklearn_bert.pretrained import PretrainedMixin, Saved, SentenceModel
@@ -370,8 +369,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         ids = train.inputs.ids()
         if ids is not None:
             module.narrow(ids)
-        if train.inputs.n_cut:
-            warn_cut(train.inputs.n_cut, train.inputs.n_texts, encoder.max_length)
+        _warn_cut(train.inputs.n_cut, train.inputs.n_texts, encoder)
         history = EpochHistory(held_out)
         best = BestWeights(history, self.n_iter_no_change if self.early_stopping else None)
         unfreezing = GradualUnfreezing(stages, inputs_at)
@@ -470,8 +468,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
             dataset = LabelledTexts(inputs, np.arange(len(part)))
             fit = encoder.batch_tokens // _SMALLER_BATCHES // int(inputs.lengths.max())
             outputs.append(self.net_.outputs(dataset, max(self.net_.batch_size, fit)))
-        if n_cut:
-            warn_cut(n_cut, n_texts, encoder.max_length)
+        _warn_cut(n_cut, n_texts, encoder)
         return np.concatenate(outputs)
 
     def __sklearn_tags__(self) -> Any:
@@ -492,6 +489,11 @@ def _check_kind(name: str, texts: Sequence[Text], of_pairs: bool) -> None:
         raise ValueError(
             f"{name} has {found}. Accepted: {accepted}, as the X that was passed to fit."
         )
+
+
+def _warn_cut(n_cut: int, n_texts: int, encoder: FrozenEncoder) -> None:
+    remedy = "split texts into rows of their own, or use BertFeaturizer(long_text='chunk')"
+    warn_cut(n_cut, n_texts, encoder.max_length, encoder.checkpoint.max_length, remedy)
 
 
 def _inputs_at(

@@ -7,7 +7,7 @@ from typing import Any
 
 from sklearn_bert.encoder.checkpoint import Checkpoint
 from sklearn_bert.encoder.freezing import Freezing
-from sklearn_bert.errors import LongTextWarning, TrainingDivergedError, warn_caller
+from sklearn_bert.errors import TrainingDivergedError
 from sklearn_bert.persistence import EncoderReference
 from sklearn_bert.training.callbacks import BestWeights, EpochHistory
 from sklearn_bert.training.optimizer import MakeOptimizer
@@ -20,7 +20,6 @@ __all__ = [
     "ready_to_predict",
     "resolved_lr",
     "run_training",
-    "warn_cut",
 ]
 
 # What lr="auto" means for an encoder so wide; rates fall with the square of the width.
@@ -57,15 +56,6 @@ def attach_once(
     with checkpoint.busy:
         if not is_attached():
             module.attach(checkpoint, freezing)
-
-
-def warn_cut(n_cut: int, n_texts: int, max_length: int) -> None:
-    """Warn that texts were cut."""
-    warn_caller(
-        f"{n_cut:,} of {n_texts:,} texts are longer than {max_length} tokens and were cut there. "
-        f"Raise max_length if the model's limit allows.",
-        LongTextWarning,
-    )
 
 
 def net_settings(

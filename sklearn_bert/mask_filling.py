@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from sklearn_bert.encoder.checkpoint import Checkpoint
-from sklearn_bert.fitting import warn_cut
+from sklearn_bert.errors import warn_cut
 from sklearn_bert.training.masked_net import MaskedLMNet
 
 __all__ = ["fill_masks"]
@@ -47,8 +47,8 @@ def fill_masks(
     counts = [int((ids == mask_id).sum()) for ids in windows.ids]
     if 0 in counts:
         raise _no_mask(texts, counts.index(0), checkpoint.tokenizer.mask_token, windows.cut)
-    if windows.cut.any():
-        warn_cut(int(windows.cut.sum()), len(texts), checkpoint.max_length)
+    limit = checkpoint.max_length
+    warn_cut(int(windows.cut.sum()), len(texts), limit, limit, "shorten the texts")
     found: list[list[Any]] = []
     for start in range(0, len(texts), net.batch_size):
         rows = np.arange(start, min(len(texts), start + net.batch_size))

@@ -545,8 +545,10 @@ def test_a_loss_that_is_no_number_keeps_the_best_weights(make):
 
 def test_long_texts_warn_with_the_count(make):
     long = ["good film " * 60, *X]
-    with pytest.warns(LongTextWarning, match="1 of 41 texts"):
+    with pytest.warns(LongTextWarning, match=r"1 of 41 texts.*Take a model.*BertFeaturizer\("):
         classifier = make(freeze=-1).fit(long, ["up", *Y])
+    with pytest.warns(LongTextWarning, match=r"1 of 41 texts.*Raise max_length \("):
+        make(freeze=-1, max_length=20).fit(long, ["up", *Y])
     with pytest.warns(LongTextWarning, match="1 of 41 texts"):
         classifier.predict(long)
     halves = [("good film " * 60, text) for text in X]

@@ -156,7 +156,7 @@ class TestPairs:
 
     def test_long_pairs_are_cut_longest_first(self, featurizer, reference):
         pairs = [(LONG, "a good film"), ("a good film", LONG), (LONG, LONG)]
-        with pytest.warns(LongTextWarning, match="3 of 3 texts"):
+        with pytest.warns(LongTextWarning, match="3 of 3 texts.*'chunk' with pairs='separate'"):
             vectors = featurizer(max_length=20).transform(pairs)
         expected = reference().vectors(pairs, "mean", max_length=20)
         np.testing.assert_allclose(vectors, expected, **CLOSE)
@@ -217,8 +217,14 @@ class TestLongText:
             assert len(caught) == 1
             message = str(caught[0].message)
             assert message.startswith(f"3 of 5 texts are longer than {MAX_LENGTH} tokens")
-            assert "max_length" in message
-            assert "long_text='chunk'" in message
+            assert "Take a model with a longer limit, or pass long_text='chunk' to use" in message
+
+    def test_the_limit_to_raise_is_named(self, featurizer):
+        message = (
+            rf"than 20 tokens and were cut there\. Raise max_length .* limit is {MAX_LENGTH}\)"
+        )
+        with pytest.warns(LongTextWarning, match=message):
+            featurizer(max_length=20).transform([LONG])
 
     @pytest.mark.parametrize("family", ["bert", "roberta", "xlm-roberta"])
     def test_the_last_text_that_fits_is_not_counted(self, family, featurizer, reference):
