@@ -135,7 +135,8 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         For each epoch ``epoch``, ``train_loss``, ``lr``, ``n_trainable_parameters`` (which grow in
         gradual unfreezing) and ``seconds``, and with validation data ``valid_loss`` and
         ``valid_score`` (accuracy; with several tasks the share of labels that are right); these
-        also for epoch 0, the model before its first step.
+        also for epoch 0, the model before its first step. ``lr`` is the highest of all rates at the
+        end of the epoch, by default the head's; `lr` and `lr_` are the top layer's.
     net_ : skorch.NeuralNetClassifier
         What was trained; its classes are numbers.
     depth_ : int
