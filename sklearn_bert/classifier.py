@@ -119,7 +119,8 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last fit.
     random_state : int, RandomState instance or None, default=None
-        Fixes the head's first weights, dropout, and the order of batches.
+        Fixes the head's first weights, dropout, the order of batches, and what `early_stopping`
+        holds out.
     revision : str, default=None
         Branch, tag or commit of a model on the Hub.
     verbose : int, default=0

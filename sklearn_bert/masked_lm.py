@@ -121,7 +121,7 @@ class BertMaskedLM(PretrainedMixin, BaseEstimator):
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last fit. Schedule and optimizer start anew.
     random_state : int, RandomState instance or None, default=None
-        Fixes masks, dropout, the order of batches and a new head.
+        Fixes masks, dropout, the order of batches, a new head, and what `early_stopping` holds out.
     revision : str, default=None
         Branch, tag or commit of a model on the Hub.
     verbose : int, default=0
