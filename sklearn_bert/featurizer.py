@@ -73,7 +73,8 @@ class BertFeaturizer(PretrainedMixin, TransformerMixin, BaseEstimator):
         itself, joined as ``[u, v, |u - v|, u * v]`` (InferSent, arXiv 1705.02364). Halves that
         occur in several pairs are encoded once.
     max_length : int, default=None
-        Tokens of a text, special tokens included. None is the model's limit.
+        Tokens of a text, special tokens included. None is the model's limit: 512 for the default,
+        which sentence-transformers cuts at 256.
     long_text : {"truncate", "chunk"}, default="truncate"
         What happens to texts beyond `max_length`: cut their ends, and warn with the count, or
         encode overlapping windows and pool over all tokens.

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from sentence_transformers import SentenceTransformer
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -15,6 +16,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn_bert import BertFeaturizer
 from sklearn_bert.encoder import work
 from sklearn_bert.encoder.execution import resolve_device
+from sklearn_bert.encoder.sources import EMBEDDED_MODEL, find_model_folder
 from sklearn_bert.errors import LongTextWarning
 from tests.models import FAMILIES, HIDDEN, MAX_LENGTH, N_LAYERS, PAIRS, TEXTS
 
@@ -70,6 +72,14 @@ class TestVectors:
         np.testing.assert_allclose(shuffled, expected[order], **CLOSE)
         for text, vector in zip(TEXTS[:3], expected, strict=False):
             np.testing.assert_allclose(together.transform([text])[0], vector, **CLOSE)
+
+    @pytest.mark.filterwarnings("ignore::sklearn_bert.errors.LongTextWarning")
+    def test_the_embedded_model_can_give_what_sentence_transformers_gives(self):
+        texts = ["A text.", "", "word " * 254, "word " * 255, LONG * 2]
+        settings = {"normalize": True, "max_length": 256, "precision": "float32", "device": "cpu"}
+        theirs = SentenceTransformer(str(find_model_folder(EMBEDDED_MODEL)), device="cpu")
+        ours = BertFeaturizer(**settings).transform(texts)
+        np.testing.assert_allclose(ours, theirs.encode(texts), **CLOSE)
 
     def test_pairs_equal_a_float64_reference(self, family, featurizer, reference):
         vectors = featurizer(family, pooling=["mean", "cls"]).transform(PAIRS)
