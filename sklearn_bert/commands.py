@@ -39,7 +39,8 @@ def run_compare(arguments: Namespace) -> int:
     Returns
     -------
     int
-        0, or 130 if Ctrl-C ended it early; what is done is printed then too.
+        0, 1 if there is no best to save because its fit on all texts failed, or 130 if Ctrl-C ended
+        it early; what is done is printed then too.
     """
     _check_places(arguments)
     texts, labels = _texts_and_labels(arguments)
@@ -63,9 +64,17 @@ def run_compare(arguments: Namespace) -> int:
         title = f"{os.path.basename(arguments.file)}: {', '.join(arguments.text)}"
         comparison.to_html(arguments.html, title=f"{title} → {arguments.label}")
         _say(f"report: {arguments.html}")
-    if arguments.save and not comparison.interrupted:
+    if comparison.interrupted:
+        return INTERRUPTED
+    if comparison.refit_failed:
+        _say(
+            f"not saved: “{comparison.best_name_}” could not be fitted on all texts "
+            f"({comparison.refit_failed}). The lines above make it again."
+        )
+        return 1
+    if arguments.save:
         _save(comparison, arguments.save)
-    return INTERRUPTED if comparison.interrupted else 0
+    return 0
 
 
 def run_featurize(arguments: Namespace) -> int:

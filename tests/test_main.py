@@ -128,6 +128,23 @@ class TestCompare:
         assert "not run: fine-tuning: all layers: interrupted" in out
         assert "ended by Ctrl-C" in report.read_text(encoding="utf-8")
 
+    def test_a_refit_that_fails_is_told_behind_what_was_found(
+        self, reviews, saved_model, linear_only, capsys, monkeypatch, tmp_path
+    ):
+        def fail(*args):
+            raise MemoryError("too many texts")
+
+        monkeypatch.setattr(comparing, "fit_on_all", fail)
+        report, folder = tmp_path / "report.html", tmp_path / "best"
+        more = ("--html", report, "--save", folder)
+        assert run(*self.arguments(reviews, saved_model, *more)) == 1
+        out, err = capsys.readouterr()
+        assert out.startswith("40 texts, 2 classes, 2 folds")
+        assert "not saved: “TF-IDF of words" in err
+        assert "(MemoryError: too many texts)" in err
+        assert "too many texts" in report.read_text(encoding="utf-8")
+        assert not folder.exists()
+
 
 class TestFeaturize:
     def test_vectors_stand_behind_the_rows(self, reviews, saved_model, tmp_path, capsys):

@@ -82,7 +82,7 @@ def compare(
         `not_run` with the reason. The clock is read between portions of texts, batches of a
         training, and folds, so one fit of a linear model may overrun.
     refit : bool, default=True
-        Whether to fit the best on all texts.
+        Whether to fit the best on all texts. If that fails, all else is returned, and says why.
     model, max_length, device, precision, cache, revision
         As in :class:`~sklearn_bert.BertFineTuneClassifier`, for the default candidates. Texts are
         counted in tokens of this model.
@@ -196,7 +196,7 @@ def _run_all(
             comparison.not_run[name] = f"out of time: {error}"
         except Exception as error:
             # One candidate that fails, for want of memory say, must not take the others with it.
-            comparison.not_run[name] = f"failed: {type(error).__name__}: {error}"
+            comparison.not_run[name] = f"failed: {_named(error)}"
         else:
             comparison.results.append(result)
             shown.done(result)
@@ -225,8 +225,16 @@ def _refit_best(comparison: Comparison, shown: Silence) -> None:
         fitted = fit_on_all(best.estimator, comparison.texts, comparison.y)
     except KeyboardInterrupt:
         comparison.interrupted = True
+    except Exception as error:
+        # All texts may need memory that those of a fold did not, and all that is found is there.
+        comparison.refit_failed = _named(error)
+        shown.note(f"that failed: {comparison.refit_failed}")
     else:
         comparison.set_best_estimator(fitted)
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _check_labels(y: Any, n_samples: int) -> np.ndarray:

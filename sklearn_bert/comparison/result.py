@@ -58,6 +58,8 @@ class Comparison:
         Candidates that did not run to their end, with the reason.
     interrupted : bool
         Whether Ctrl-C ended it.
+    refit_failed : str
+        Why the best could not be fitted on all texts; empty if nothing went wrong.
     seconds : float
         What it took, the refit included.
     """
@@ -71,6 +73,7 @@ class Comparison:
     lengths: Lengths
     not_run: dict[str, str] = field(default_factory=dict)
     interrupted: bool = False
+    refit_failed: str = ""
     seconds: float = 0.0
     _best_estimator: Any = None
 
@@ -142,12 +145,16 @@ class Comparison:
         Raises
         ------
         AttributeError
-            If it was not refit: Ctrl-C ended the comparison, or ``refit=False``.
+            If it was not refit: that failed, Ctrl-C ended the comparison, or ``refit=False``.
         """
         if self._best_estimator is None:
+            reason = (
+                f"its fit on all texts failed ({self.refit_failed})"
+                if self.refit_failed
+                else "the comparison was interrupted, or refit=False was passed"
+            )
             raise AttributeError(
-                "best_estimator_ is not there: the comparison was interrupted, or refit=False was "
-                "passed. The lines in `code` make and fit it."
+                f"best_estimator_ is not there: {reason}. The lines in `code` make and fit it."
             )
         return self._best_estimator
 
@@ -267,6 +274,8 @@ class Comparison:
                 f"{self.lengths.n_cut:,} texts are longer than the {self.lengths.max_length} "
                 f"tokens that the encoder reads, and were cut there."
             )
+        if self.refit_failed:
+            found.append(f"The best could not be fitted on all texts ({self.refit_failed}).")
         return found
 
 

@@ -24,6 +24,7 @@ from sklearn_bert.comparison.report import render
 from sklearn_bert.comparison.running import METRICS, CandidateResult, pickled_size
 from sklearn_bert.datasets import load_sample_reviews
 from sklearn_bert.encoder import work
+from sklearn_bert.errors import TrainingDivergedError
 from tests.models import MAX_LENGTH, PAIRS
 
 GOOD = ["a good film", "a very good story", "wonderful", "good, very good", "the film is wonderful"]
@@ -326,6 +327,20 @@ class TestWhatDoesNotRun:
         assert result.interrupted
         assert not hasattr(result, "best_estimator_")
         assert result.best_name_ == "only"
+
+    @pytest.mark.parametrize("error", [MemoryError, TrainingDivergedError])
+    def test_a_refit_that_fails_leaves_what_was_found(self, compared, error, capsys):
+        result = compared(candidates={"only": Failing(error, after=3)}, verbose=1)
+        reason = f"{error.__name__}: as told"
+        assert result.refit_failed == reason
+        assert not result.interrupted
+        assert result.best_name_ == "only"
+        assert f"that failed: {reason}" in capsys.readouterr().err
+        said = f"The best could not be fitted on all texts ({reason})."
+        assert said in str(result)
+        assert said in render(result)
+        with pytest.raises(AttributeError, match=rf"all texts failed \({reason}\).*`code`"):
+            _ = result.best_estimator_
 
     @pytest.mark.parametrize(
         ("budget", "refit", "n_fits"),
