@@ -283,7 +283,8 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         y : array-like of shape (n_samples,), (n_samples, n_labels) or (n_samples, n_tasks)
             Labels: strings, integers or booleans. A matrix of zeros and ones is a set of labels for
             each text, with independent probabilities. Any other matrix has a column for each of
-            several tasks, which share the encoder; None or NaN is a missing label there.
+            several tasks, which share the encoder; None or NaN is a missing label there, and texts
+            without any label are left out.
         sample_weight : array-like of shape (n_samples,), default=None
             What each sample counts; only proportions matter.
         X_val, y_val : as X and y, default=None
@@ -407,6 +408,10 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
     def _encode_validation_targets(self, y: Any, n_samples: int, targets: Targets) -> np.ndarray:
         labels: Labels = targets.fitted["labels_"]
         return labels.encode("y_val", as_labels("y_val", y, n_samples))
+
+    def _labelled(self, samples: Samples, targets: Targets) -> Samples:
+        there = targets.fitted["labels_"].labelled(samples.y)
+        return samples if there.all() else samples.take(np.flatnonzero(there))
 
     def _saved_targets(self, fitted: dict[str, Any], n_outputs: int) -> Targets:
         labels: Labels = fitted["labels_"]

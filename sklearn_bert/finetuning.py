@@ -164,7 +164,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         check_pairs(self.pairs, texts)
         targets = self._encode_targets(y, len(texts))
         weights = check_sample_weight("sample_weight", sample_weight, len(texts))
-        samples = Samples(texts, targets.y, weights)
+        samples = self._labelled(Samples(texts, targets.y, weights), targets)
         of_pairs = are_pairs(texts)
         validation = self._validation(X_val, y_val, sample_weight_val, targets, of_pairs)
         reference = self._reference(self.max_length)
@@ -206,6 +206,10 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
     @abstractmethod
     def _encode_validation_targets(self, y: Any, n_samples: int, targets: Targets) -> np.ndarray:
         """Check and encode the targets of validation data."""
+
+    def _labelled(self, samples: Samples, targets: Targets) -> Samples:
+        """Return the samples that teach something, and that something can be measured on."""
+        return samples
 
     @abstractmethod
     def _saved_targets(self, fitted: dict[str, Any], n_outputs: int) -> Targets:
@@ -280,7 +284,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         _check_kind("X_val", texts, of_pairs)
         y = self._encode_validation_targets(y_val, len(texts), targets)
         weights = check_sample_weight("sample_weight_val", sample_weight_val, len(texts))
-        return Samples(texts, y, weights)
+        return self._labelled(Samples(texts, y, weights), targets)
 
     def _hold_out(self, samples: Samples, targets: Targets, seed: int) -> tuple[Samples, Samples]:
         """Split validation data off, in the proportions of the classes."""

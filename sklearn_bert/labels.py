@@ -74,6 +74,10 @@ class Labels(ABC):
         """Return what a hold-out keeps the proportions of."""
         return None
 
+    def labelled(self, targets: np.ndarray) -> np.ndarray:
+        """Return which samples have a label at all."""
+        return np.ones(len(targets), dtype=bool)
+
     def weights(self, class_weight: Any, targets: np.ndarray) -> np.ndarray | None:
         """Return the weight of each training sample that its class gives it."""
         if class_weight is not None:
@@ -224,7 +228,13 @@ class Tasks(Labels):
         for task, classes in enumerate(self.classes):
             present, of_task = _of_task(name, y, task)
             targets[present, task] = OneLabel(classes).encode(f"{name}[:, {task}]", of_task)
+        if not self.labelled(targets).any():
+            raise ValueError(f"{name} has no labels. Accepted: at least one.")
         return targets
+
+    def labelled(self, targets: np.ndarray) -> np.ndarray:
+        """Return which samples have a label of any task."""
+        return (targets != MISSING_TARGET).any(axis=1)
 
     def net(self, module: Any, label_smoothing: float, **settings: Any) -> FineTuning:
         """Return a net with a softmax for each task."""

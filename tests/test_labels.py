@@ -170,6 +170,41 @@ def test_several_labels_are_validated_and_stopped_early(y, make):
     assert len(stopped.history_) == 3
 
 
+def test_texts_without_any_label_are_left_out(make):
+    """In what is trained on, held out and validated on; all that is told is of the others."""
+    y = TASKS.copy()
+    y[5:-5] = None
+    weights = np.arange(len(X)) + 1
+    there = np.r_[:5, len(X) - 5 : len(X)]
+    alone, y_alone, w_alone = [X[i] for i in there], y[there], weights[there]
+    for settings, more, more_alone in [
+        ({"early_stopping": True}, {}, {}),
+        ({}, {"X_val": X, "y_val": y}, {"X_val": alone, "y_val": y_alone}),
+    ]:
+        classifier = make(freeze="all", max_epochs=3, **settings)
+        found = clone(classifier).fit(X, y, weights, **more)
+        expected = classifier.fit(alone, y_alone, w_alone, **more_alone)
+        assert found.history_[0]["valid_loss"] > 0
+        assert found.history_[-1]["valid_loss"] == expected.history_[-1]["valid_loss"]
+        for of_task, expected_of_task in zip(
+            found.predict_proba(X), expected.predict_proba(X), strict=True
+        ):
+            np.testing.assert_array_equal(of_task, expected_of_task)
+
+
+def test_no_label_in_any_task(make):
+    classifier = make(freeze="all", max_epochs=1, warm_start=True)
+    nothing = np.full((4, 2), None)
+    with pytest.raises(ValueError, match=r"y_val has no labels. Accepted: at least one"):
+        classifier.fit(X, TASKS, X_val=X[:4], y_val=nothing)
+    classifier.fit(X, TASKS)
+    with pytest.raises(ValueError, match="y has no labels"):
+        classifier.fit(X[:4], nothing)
+    nothing[0, 0] = "up"
+    with pytest.raises(ValueError, match=r"validation_fraction=0.1.*n_samples=1"):
+        classifier.set_params(early_stopping=True).fit(X[:4], nothing)
+
+
 def test_sets_in_cross_val_predict(make):
     found = cross_val_predict(make(freeze="all", max_epochs=1), X, SETS, cv=2)
     assert found.shape == SETS.shape
