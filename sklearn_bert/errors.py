@@ -19,6 +19,7 @@ __all__ = [
     "TableError",
     "TrainingDivergedError",
     "parameter_error",
+    "shortened",
     "shown",
     "warn_caller",
     "warn_cut",
@@ -86,6 +87,11 @@ def shown(value: Any, width: int = _SHOWN) -> str:
         text = repr(value)
     except Exception:  # whatever a repr of somebody else's raises
         return f"<{type(value).__name__}>"
+    return shortened(text, width)
+
+
+def shortened(text: str, width: int = _SHOWN) -> str:
+    """Return a text, of which a long one loses its end."""
     return text if len(text) <= width else f"{text[: width - 3]}..."
 
 

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import Pipeline, make_pipeline
 
+from sklearn_bert.errors import shortened
+
 __all__ = ["code_of"]
 
 
@@ -43,7 +45,10 @@ def code_of(estimator: Any) -> str:
     code = _Code()
     expression = code.expression("estimator", estimator)
     imports = [f"from {module} import {name}" for module, name in sorted(code.imports)]
-    undefined = [f"# Define {name} before: it was {what}." for what, name in code.undefined.items()]
+    undefined = [
+        f"# Define {name} before: it was {_of_one_line(what)}."
+        for what, name in code.undefined.items()
+    ]
     lines = [*imports, *undefined, f"estimator = {expression}", "estimator.fit(X, y)"]
     return "\n".join(lines)
 
@@ -113,6 +118,12 @@ class _Code:
             taken = self.undefined.values()
             self.undefined[what] = next(free for free in names if free not in taken)
         return self.undefined[what]
+
+
+def _of_one_line(text: str) -> str:
+    """Return what a comment can hold: a line that a break ended would be code."""
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return shortened(" ".join(printable.split()))
 
 
 def _is_literal(value: Any) -> bool:

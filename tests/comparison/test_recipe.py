@@ -79,6 +79,25 @@ def test_what_no_code_makes_is_to_be_defined_before():
     assert (type(made[2]), made[2].C) == (Local, 3)
 
 
+class Lines:
+    """Prints itself over several lines, as if it was code."""
+
+    def __repr__(self):
+        return "Lines(\n\r\x85\u2028raise SystemExit\n\0)" + "\ud800" * 1000
+
+
+@pytest.mark.parametrize("value", [Lines(), np.array([[Lines()], ["film"]], dtype=object)])
+def test_what_is_printed_over_several_lines_becomes_one_comment(value):
+    code = code_of(TfidfVectorizer(stop_words=value))
+    lines = [line for line in code.splitlines() if "Define stop_words before" in line]
+    assert len(code.splitlines()) == 4
+    assert len(lines[0]) < 250
+    lines[0].encode()
+    names = {"stop_words": value}
+    exec(code.removesuffix("estimator.fit(X, y)"), names)
+    assert names["estimator"].stop_words is value
+
+
 def test_numbers_that_python_has_none_for_are_to_be_defined_before():
     wide = np.longdouble(3)
     assert f"# Define C before: it was {wide!r}." in code_of(LogisticRegression(C=wide))
