@@ -95,11 +95,6 @@ class Batches:
     generator : numpy.random.Generator or None
         Fixes the order, another one each time; None keeps the order of the data set, as whoever
         compares predictions with it needs.
-
-    Attributes
-    ----------
-    sizes : list of int
-        Texts in each batch of the iteration that began last.
     """
 
     def __init__(
@@ -112,15 +107,12 @@ class Batches:
         self.dataset = dataset
         self.batch_size = batch_size
         self.generator = generator
-        self.sizes: list[int] = []
 
     def __len__(self) -> int:
         return -(-len(self.dataset) // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[dict[str, torch.Tensor], torch.Tensor]]:
-        batches = list(self._chosen())
-        self.sizes = [len(chosen) for chosen in batches]
-        for chosen in batches:
+        for chosen in self._chosen():
             yield self.dataset.batch(chosen)
 
     def _chosen(self) -> Iterator[np.ndarray]:

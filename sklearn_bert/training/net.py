@@ -119,7 +119,7 @@ class FineTuning:
 
     def release(self: Any) -> None:
         """Let go of what only training needs."""
-        self.optimizer_ = self.scheduler_ = self.order_ = self.batches_ = None
+        self.optimizer_ = self.scheduler_ = self.order_ = None
         self.train_split = self.make_optimizer = None
         self.module_.zero_grad(set_to_none=True)
         for callback in self.callbacks_ or ():
@@ -139,10 +139,7 @@ class FineTuning:
 
     def get_iterator(self: Any, dataset: Any, training: bool = False) -> Batches:
         """Iterate over batches of like length in training, and in order otherwise."""
-        if not training:
-            return Batches(dataset, self.batch_size)
-        self.batches_ = Batches(dataset, self.batch_size, self.order_)
-        return self.batches_
+        return Batches(dataset, self.batch_size, self.order_ if training else None)
 
     def train_step(self: Any, batch: Any, **fit_params: Any) -> Any:
         """Run a batch forward and backward, and the optimizer after each so many."""
@@ -150,13 +147,15 @@ class FineTuning:
         self.batch_number_ += 1
         if (of_epoch - 1) % self.gradient_accumulation == 0:
             self.optimizer_.zero_grad(set_to_none=True)
-            added = self.batches_.sizes[of_epoch - 1 :][: self.gradient_accumulation]
-            self.n_added_ = sum(added)
-        self.share_ = self.batches_.sizes[of_epoch - 1] / self.n_added_
+            self.n_first_, self.added_ = len(batch[1]), 0.0
+        # What the loss is a mean of, texts or masked tokens, in batches as large as the first.
+        self.share_ = len(batch[1]) / self.n_first_
+        self.added_ += self.share_
         step = self.train_step_single(batch, **fit_params)
         if not math.isfinite(step["loss"].item()):
             raise TrainingDivergedError(f"The loss is {step['loss'].item()}.")
         if of_epoch % self.gradient_accumulation == 0 or of_epoch == self.n_batches_:
+            _divide(self.module_.trained_parameters(), self.added_)
             self.notify(
                 "on_grad_computed",
                 named_parameters=TeeGenerator(self.get_all_learnable_params()),
@@ -243,6 +242,14 @@ def _was_raised(error: BaseException) -> bool:
     while traceback.tb_next is not None:
         traceback = traceback.tb_next
     return traceback.tb_frame.f_code.co_code[traceback.tb_lasti] == dis.opmap["RAISE_VARARGS"]
+
+
+def _divide(parameters: Sequence[nn.Parameter], by: float) -> None:
+    """Make the sum of gradients of several batches their mean; that of one is it already."""
+    if by != 1:
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad.div_(by)
 
 
 def _clip(parameters: Sequence[nn.Parameter], max_norm: float) -> None:

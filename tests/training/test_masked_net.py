@@ -1,5 +1,7 @@
 """The loop on masked chunks: each masked token counts alike, in the loss of an epoch too."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -70,6 +72,28 @@ def test_every_masked_token_counts_alike(made):
     assert history.rows[-1]["valid_score"] == -history.rows[-1]["valid_loss"]
     assert [row["epoch"] for row in history.rows] == [0, 1, 2]
     assert history.rows[0]["valid_loss"] > expected
+
+
+def test_every_masked_token_counts_alike_where_gradients_are_added_up(made):
+    net, _, fixed, _ = made
+    gradients = []
+
+    def note(net, **more):
+        gradients.append([p.grad.clone() for p in net.module_.trained_parameters()])
+
+    net.on_grad_computed = note
+    for module in net.module.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    # Weights stand still, so that both begin with the same.
+    net.set_params(max_epochs=1, max_grad_norm=None)
+    net.make_optimizer = replace(net.make_optimizer, lr=0.0, head_lr=0.0)
+    for batch_size, accumulation in ((2, 3), (5, 1)):
+        net.set_params(batch_size=batch_size, gradient_accumulation=accumulation)
+        net.train(fixed, fixed)
+    assert len(gradients) == 2
+    for found, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-4)
 
 
 def test_probabilities_of_masked_tokens(made):
