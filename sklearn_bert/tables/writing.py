@@ -6,6 +6,7 @@ import contextlib
 import csv
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +30,8 @@ _Write = Callable[[pd.DataFrame], None]
 def writer(path: str | os.PathLike[str]) -> Iterator[_Write]:
     """Give a function that writes rows to a file.
 
-    The file gets its name when all is written: if something fails, what was there stays.
+    The file gets its name when all is written: if something fails, what was there stays. One that
+    was there hands on who may read it, and a link stays a link.
 
     Parameters
     ----------
@@ -48,6 +50,7 @@ def writer(path: str | os.PathLike[str]) -> Iterator[_Write]:
         raise TableError(
             f"{path} is of a kind that can't be written. Accepted: {', '.join(_WRITERS)}."
         )
+    path = path.resolve()
     if not path.parent.is_dir():
         raise TableError(f"There is no folder {path.parent} to write {path.name} to. Make it.")
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
@@ -56,12 +59,19 @@ def writer(path: str | os.PathLike[str]) -> Iterator[_Write]:
         with _WRITERS[kind](Path(name)) as write:
             yield write
         # mkstemp lets the owner alone read it.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
+        os.chmod(name, _mode_of(path))
         os.replace(name, path)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def _mode_of(path: Path) -> int:
+    """Return who may read and write a file, if it is yet to be made as others are."""
+    if path.exists():
+        return stat.S_IMODE(path.stat().st_mode)
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
 
 
 @contextlib.contextmanager
