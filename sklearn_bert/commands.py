@@ -184,6 +184,8 @@ def _check_places(arguments: Namespace) -> None:
         raise TableError(f"--html {report} is a folder. Name a file in it.")
     if not report.parent.is_dir():
         raise TableError(f"There is no folder {report.parent} to write {report.name} to. Make it.")
+    if report.exists() and os.path.exists(arguments.file) and report.samefile(arguments.file):
+        raise TableError(f"--html {report} is the file of the texts. Name another.")
 
 
 def _texts_and_labels(arguments: Namespace) -> tuple[list[Any], np.ndarray]:

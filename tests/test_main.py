@@ -364,6 +364,8 @@ class TestHowItEnds:
         [
             ("--html", "none/report.html", "no folder"),
             ("--html", "", "is a folder"),
+            ("--html", "reviews.csv", "is the file of the texts"),
+            ("--html", "../{folder}/reviews.csv", "is the file of the texts"),
             ("--save", "reviews.csv", "is a file"),
         ],
     )
@@ -371,8 +373,10 @@ class TestHowItEnds:
         self, reviews, capsys, tmp_path, option, place, message
     ):
         columns = ("--text", "Comment", "--label", "Emotion")
-        error = self.error(capsys, "compare", reviews, *columns, option, tmp_path / place)
-        assert message in error
+        place = tmp_path / place.format(folder=tmp_path.name)
+        before = reviews.read_bytes()
+        assert message in self.error(capsys, "compare", reviews, *columns, option, place)
+        assert reviews.read_bytes() == before
 
     def test_no_model(self, reviews, tmp_path, capsys, monkeypatch):
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
