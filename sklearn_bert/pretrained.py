@@ -298,7 +298,8 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 def _write_json(path: Path, content: Any) -> None:
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    # In ASCII alone there is a form for lone surrogates, which labels may have and UTF-8 has not.
+    text = json.dumps(content, indent=2, ensure_ascii=True, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8")
 
 

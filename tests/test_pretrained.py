@@ -39,6 +39,7 @@ CASES = {
     "halves": (BertFineTuneClassifier, {"freeze": -1, "pairs": "separate"}, np.arange(5) % 2),
     "halves, head": (BertFineTuneRegressor, {"freeze": "all", "pairs": "separate"}, np.arange(5)),
     "numbers": (BertFineTuneClassifier, {"freeze": -2, "activation": "gelu"}, np.arange(10) % 3),
+    "signs": (BertFineTuneClassifier, {"freeze": "all"}, np.array(["好", "cut \ud83d"] * 5)),
     "booleans": (BertFineTuneClassifier, {"freeze": "all"}, np.arange(10) > 4),
     "labels": (BertFineTuneClassifier, {"freeze": "all"}, np.eye(10, 3, dtype=int)),
     "tasks": (
