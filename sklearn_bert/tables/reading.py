@@ -76,8 +76,9 @@ def read_chunks(
     found = False
     try:
         for chunk in _READERS[kind](path, rows, encoding):
-            found = found or len(chunk) > 0
-            yield chunk
+            if len(chunk):
+                found = True
+                yield chunk
     except UnicodeError as error:
         raise TableError(
             f"{path} can't be decoded ({error}). Pass the encoding that it is in, such as "
