@@ -6,6 +6,7 @@ import codecs
 import contextlib
 import csv
 import difflib
+import io
 import itertools
 import json
 import os
@@ -28,6 +29,8 @@ _QUOTED = re.compile(r'(?:^|(?<=[,;\t|]))"(?:[^"]|"")*(?:"|$)')
 # What pandas calls an index without a name when it writes Parquet.
 _NAMELESS_INDEX = re.compile(r"__index_level_\d+__")
 _SHOWN = 20
+# Lines that are given to pandas at once.
+_LINES = 256
 # What to do with files of kinds that people have, and that are not read.
 _REMEDIES = {
     ".json": " If it has an object a line, name it .jsonl.",
@@ -56,7 +59,9 @@ def read_chunks(
     Yields
     ------
     DataFrame
-        Cells of text files with delimiters are strings, empty ones empty strings.
+        Cells of text files with delimiters are strings, empty ones empty strings. A blank line in
+        a file of one column is a row with an empty text, unless nothing follows; in other files it
+        is none.
 
     Raises
     ------
@@ -129,13 +134,20 @@ def _delimited(path: Path, rows: int, encoding: str | None) -> Iterator[pd.DataF
         delimiter = _delimiter(header, tabs_first=path.suffix.lower() == ".tsv")
         stream.seek(0)
         try:
+            options: dict[str, Any] = {
+                "sep": delimiter,
+                "dtype": str,
+                "keep_default_na": False,
+                "index_col": False,
+            }
+            n_columns = len(pd.read_csv(stream, nrows=0, **options).columns)
+            stream.seek(0)
             reader = pd.read_csv(
-                stream,
-                sep=delimiter,
-                dtype=str,
-                keep_default_na=False,
-                index_col=False,
+                _UpToLastRow(stream),
                 chunksize=rows,
+                # Of one column it is a row whose text is empty.
+                skip_blank_lines=n_columns > 1,
+                **options,
             )
             while (chunk := _next_whole(reader)) is not None:
                 yield chunk
@@ -147,6 +159,26 @@ def _delimited(path: Path, rows: int, encoding: str | None) -> Iterator[pd.DataF
                 f"{path} is broken: {reason}. Rows must have as many cells as the header, and "
                 f"texts with {delimiter!r} or line breaks in them must be in quotation marks."
             ) from error
+
+
+class _UpToLastRow(io.TextIOBase):
+    """The lines of a text file without blank ones at its end."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._parts = _with_blank_lines_before(lines)
+
+    def read(self, size: int | None = -1) -> str:
+        """Return some lines, however long; pandas takes them as they come."""
+        return "".join(itertools.islice(self._parts, _LINES))
+
+
+def _with_blank_lines_before(lines: Iterable[str]) -> Iterator[str]:
+    blank: list[str] = []
+    for line in lines:
+        blank.append(line)
+        if line.strip():
+            yield "".join(blank)
+            blank = []
 
 
 def _delimiter(header: str, tabs_first: bool) -> str:

@@ -103,6 +103,20 @@ def test_a_table_of_one_column_may_have_other_delimiters_in_its_texts(tmp_path):
     assert read(path)["text"].tolist() == ["Hello, world; you", "plain"]
 
 
+@pytest.mark.parametrize("kind", ["csv", "tsv", "txt"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("rows", [1, 2, 100])
+def test_a_blank_line_of_one_column_is_a_row(rows, end, kind, tmp_path):
+    """But for those at the end; a mark of an empty text is one there too."""
+    path = tmp_path / f"t.{kind}"
+    lines = ["text", "the film", "", "x", "  ", '"two', "", 'lines"', "", "", '""', "", " ", ""]
+    path.write_text(end.join(lines), newline="")
+    expected = ["the film", "", "x", "  ", f"two{end}{end}lines", "", "", ""]
+    assert read(path, rows=rows)["text"].tolist() == expected
+    path.write_text(end.join(["text,label", "a,b", "", "c,d", ""]), newline="")
+    assert read(path, rows=rows).shape == (2, 2)
+
+
 def test_json_may_begin_with_a_mark_of_its_byte_order(tmp_path):
     path = tmp_path / "t.jsonl"
     path.write_text('{"text": "很好"}\n', encoding="utf-8-sig")
