@@ -190,6 +190,10 @@ class FreezeDepthDisplay(Display):
     Frozen layers run once for all fits of a search; whichever fit comes first has their time in its
     own.
 
+    Depths that train less are drawn first. Those below 0 count layers from the top, others from the
+    bottom, and a search does not tell how many layers there are: all below 0 come before the rest,
+    -4 before 9 of 12 layers, which trains fewer. Search over depths of one kind for a plain order.
+
     Examples
     --------
     >>> from sklearn_bert import FreezeDepthDisplay
