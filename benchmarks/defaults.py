@@ -10,6 +10,7 @@ import statistics
 from typing import Any
 
 from benchmarks.children import Job, alternate
+from benchmarks.quality_tasks import load
 from benchmarks.report import Report
 
 _CANDIDATES: dict[str, dict[str, Any]] = {
@@ -56,38 +57,16 @@ def measure(
     parameters: dict[str, Any], share: float, seeds: list[int], n_test: int | None
 ) -> dict[str, Any]:
     """Train on each corpus at each depth with each seed."""
-    from sklearn.model_selection import train_test_split
-
     from sklearn_bert import BertFineTuneClassifier
 
     scores: dict[str, list[float]] = {}
     for corpus, n in _ROWS.items():
-        (X_train, y_train), (X_test, y_test) = _data(corpus)
-        rows, _ = train_test_split(
-            range(len(X_train)), train_size=int(n * share), stratify=y_train, random_state=0
-        )
-        X, y = [X_train[i] for i in rows], [y_train[i] for i in rows]
+        split = load(corpus, int(n * share), n_test, seed=0)
         for depth in _DEPTHS:
             scores[f"{corpus} {depth}"] = [
                 BertFineTuneClassifier(freeze=depth, random_state=seed, **parameters)
-                .fit(X, y)
-                .score(X_test[:n_test], y_test[:n_test])
+                .fit(split.X, split.y)
+                .score(split.X_test, split.y_test)
                 for seed in seeds
             ]
     return {"scores": scores}
-
-
-def _data(corpus: str) -> tuple[tuple[list[Any], Any], tuple[list[Any], Any]]:
-    from sklearn.model_selection import train_test_split
-
-    from sklearn_bert.datasets import fetch_emotion, fetch_mrpc, fetch_sst2
-
-    if corpus == "emotion":
-        data = fetch_emotion()
-        X, X_test, y, y_test = train_test_split(
-            list(data.data), data.target, test_size=0.3, stratify=data.target, random_state=2024
-        )
-        return (X, y), (X_test, y_test)
-    fetch = fetch_sst2 if corpus == "sst2" else fetch_mrpc
-    train, test = fetch(subset="train"), fetch(subset="test")
-    return (list(train.data), train.target), (list(test.data), test.target)

@@ -17,6 +17,7 @@ from typing import Any
 
 from benchmarks.children import Job, Result, run_job
 from benchmarks.kept import working_folder
+from benchmarks.quality_tasks import load
 from benchmarks.report import Report, mean_and_deviation
 
 # Seeds are repeats enough.
@@ -124,7 +125,8 @@ def measure(
     from sklearn_bert import BertFineTuneClassifier
     from sklearn_bert.encoder import work
 
-    X, X_test, y, y_test = (part[:n_rows] for part in _data(corpus))
+    split = load(corpus, None, n_rows, seed=0)
+    X, y, X_test, y_test = split.X[:n_rows], split.y[:n_rows], split.X_test, split.y_test
     # Loads the model; keeps nothing.
     BertFineTuneClassifier(freeze="all", max_epochs=1, cache=None).fit(X[:64], y[:64])
     fits = []
@@ -167,22 +169,6 @@ def measure(
         "distinct": len({*X, *X_test}),
         "computed_in": classifier.precision_,
     }
-
-
-def _data(corpus: str) -> tuple[list[str], list[str], Any, Any]:
-    """Return texts to train on and to score on, and their labels."""
-    from sklearn.model_selection import train_test_split
-
-    from sklearn_bert.datasets import fetch_emotion, fetch_sst2
-
-    if corpus == "sst2":
-        train, test = fetch_sst2(subset="train"), fetch_sst2(subset="test")
-        return train.data, test.data, train.target, test.target
-    texts, labels = fetch_emotion(return_X_y=True)
-    split: tuple[list[str], list[str], Any, Any] = train_test_split(
-        texts, labels, test_size=0.3, stratify=labels, random_state=2024
-    )
-    return split
 
 
 def _run_shown(job: Job) -> Result:

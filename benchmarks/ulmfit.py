@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks.arguments import count
 from benchmarks.children import Job, Result, run_job
+from benchmarks.quality_tasks import load
 from benchmarks.report import Report, mean_and_deviation
 
 # Rounds are seeds.
@@ -92,7 +93,9 @@ def measure(
     from sklearn_bert import BertFineTuneClassifier, cache
     from sklearn_bert.encoder import work
 
-    X, y, X_test, y_test = _data(corpus, n_rows, n_test)
+    # The seed is that of training: the rows are the same for all.
+    split = load(corpus, n_rows, n_test, seed=0)
+    X, y, X_test, y_test = split.X, split.y, split.X_test, split.y_test
     # Loads the model.
     BertFineTuneClassifier(max_epochs=1).fit(X[:64], y[:64])
     fits = {}
@@ -117,24 +120,6 @@ def measure(
         "epochs": epochs,
         "computed_in": classifier.precision_,
     }
-
-
-def _data(corpus: str, n_rows: int, n_test: int | None) -> tuple[list[str], Any, list[str], Any]:
-    """Return rows to train on, the same for all seeds, and the test set."""
-    from sklearn.model_selection import train_test_split
-
-    from sklearn_bert.datasets import fetch_emotion, fetch_sst2
-
-    if corpus == "sst2":
-        train, test = fetch_sst2(subset="train"), fetch_sst2(subset="test")
-        X, y, X_test, y_test = train.data, train.target, test.data, test.target
-    else:
-        texts, labels = fetch_emotion(return_X_y=True)
-        X, X_test, y, y_test = train_test_split(
-            texts, labels, test_size=0.3, stratify=labels, random_state=2024
-        )
-    X, _, y, _ = train_test_split(X, y, train_size=n_rows, stratify=y, random_state=0)
-    return list(X), y, list(X_test[:n_test]), y_test[:n_test]
 
 
 def _add_table(report: Report, corpus: str, rounds: list[Result]) -> None:
