@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 
 import sklearn_bert
 from sklearn_bert.encoder.checkpoint import Checkpoint
@@ -184,8 +184,10 @@ class PretrainedMixin:
             fitted = {name: from_json(value, classes) for name, value in state["fitted"].items()}
             params = {name: from_json(value) for name, value in state["params"].items()}
             estimator = cast(Any, cls)(model, revision=revision, **params)
-            head = load_file(folder / _HEAD_FILE) if (folder / _HEAD_FILE).is_file() else {}
-            estimator._from_saved(Saved(fitted, head))
+            head = folder / _HEAD_FILE
+            # Not load_file, whose tensors lie in the mapped file: it may be written over.
+            weights = load(head.read_bytes()) if head.is_file() else {}
+            estimator._from_saved(Saved(fitted, weights))
         except (ModelLoadError, ModelNotFoundError):
             raise
         except _NOT_AS_WRITTEN as error:

@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from tokenizers import normalizers
 from transformers import AutoModel, AutoTokenizer
 
+import sklearn_bert
 from sklearn_bert import (
     BertFeaturizer,
     BertFineTuneClassifier,
@@ -25,7 +26,7 @@ from sklearn_bert.encoder import work
 from sklearn_bert.encoder.frozen import Kind
 from sklearn_bert.errors import ModelLoadError, ModelNotFoundError
 from sklearn_bert.persistence import EncoderReference
-from tests.models import FAMILIES, TEXTS, save
+from tests.models import FAMILIES, TEXTS, save, write_over
 
 KINDS = [Kind(4, "mean")]
 
@@ -160,6 +161,24 @@ def test_the_same_model_saved_again_is_accepted(folder):
     kept = pickle.dumps(reference_to(folder).known())
     AutoModel.from_pretrained(folder).save_pretrained(folder)
     assert pickle.loads(kept).encoder().checkpoint.n_layers == 4
+
+
+@pytest.mark.parametrize(
+    ("make", "settings"),
+    [
+        (BertFineTuneClassifier, {"freeze": "embeddings"}),
+        (BertFineTuneClassifier, {"freeze": -1}),
+        (BertMaskedLM, {"freeze": -1, "chunk_length": 16}),
+    ],
+)
+def test_weights_that_are_written_over_change_nothing_that_is_fitted(make, settings, folder):
+    tuning = {"max_epochs": 1, "precision": "float32", "device": "cpu", "random_state": 0}
+    estimator = make(folder, **settings, **tuning).fit(TEXTS, np.arange(10) % 2)
+    answer = estimator.perplexity if make is BertMaskedLM else estimator.predict_proba
+    expected = answer(TEXTS)
+    sklearn_bert.cache.clear()
+    write_over(folder)
+    np.testing.assert_array_equal(answer(TEXTS), expected)
 
 
 def test_a_folder_that_is_gone_is_said(folder):

@@ -22,7 +22,7 @@ from sklearn_bert import (
 )
 from sklearn_bert.encoder import work
 from sklearn_bert.errors import ModelLoadError, ModelNotFoundError
-from tests.models import FAMILIES, PAIRS, TEXTS, Reference
+from tests.models import FAMILIES, PAIRS, TEXTS, Reference, write_over
 
 SAVED = Path(__file__).parent / "saved"  # made by tests/saved/make.py
 Y = np.array(list("ababababcc"))
@@ -244,6 +244,18 @@ def test_what_is_saved_computes_as_it_was_fitted(fitted, tmp_path):
     loaded = BertFineTuneClassifier.from_pretrained(tmp_path)
     assert loaded.precision_ == fitted_in == "float32"
     np.testing.assert_allclose(loaded.predict_proba(texts), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("case", ["head", "top", "whole", "language"])
+def test_a_loaded_estimator_stays_when_its_folder_is_written_over(case, fitted, tmp_path):
+    estimator, texts = fitted(case)
+    estimator.save_pretrained(tmp_path)
+    loaded = type(estimator).from_pretrained(tmp_path)
+    expected = outputs(loaded, texts)
+    sklearn_bert.cache.clear()
+    write_over(tmp_path)
+    for found, before in zip(outputs(loaded, texts), expected, strict=True):
+        np.testing.assert_array_equal(found, before)
 
 
 def test_training_goes_on_from_a_loaded_estimator(fitted, tmp_path):

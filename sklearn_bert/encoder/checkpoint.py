@@ -36,6 +36,7 @@ from sklearn_bert.encoder.loading import (
     Stamp,
     check_vocabulary,
     content_fingerprint,
+    let_go_of_files,
     load_encoder,
     load_tokenizer,
     one_at_a_time,
@@ -107,6 +108,7 @@ class Checkpoint:
             native = precision == "bfloat16" and has_native_bfloat16(device)
             if precision == "float32" or native:
                 pack_linear(model)
+        let_go_of_files(model)
         model.eval().requires_grad_(False)
         self.lower = LowerPart(model)
         self._parts = {0: self.lower}

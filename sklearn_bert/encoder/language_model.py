@@ -12,7 +12,12 @@ import torch
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 
 from sklearn_bert.encoder.checkpoint import Checkpoint
-from sklearn_bert.encoder.loading import load_weights, set_weights, using_transformers
+from sklearn_bert.encoder.loading import (
+    let_go_of_files,
+    load_weights,
+    set_weights,
+    using_transformers,
+)
 
 __all__ = ["load_language_model", "save_language_model", "trainable_language_model"]
 
@@ -52,7 +57,9 @@ def load_language_model(checkpoint: Checkpoint) -> tuple[PreTrainedModel, bool]:
 def trainable_language_model(checkpoint: Checkpoint) -> tuple[PreTrainedModel, bool]:
     """Return what `load_language_model` returns, on the checkpoint's device and fast there."""
     model, has_head = load_language_model(checkpoint)
-    return checkpoint.placed_for_training(model), has_head
+    model = checkpoint.placed_for_training(model)
+    let_go_of_files(model)
+    return model, has_head
 
 
 def save_language_model(

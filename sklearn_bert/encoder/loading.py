@@ -27,6 +27,7 @@ __all__ = [
     "Stamp",
     "check_vocabulary",
     "content_fingerprint",
+    "let_go_of_files",
     "load_encoder",
     "load_tokenizer",
     "load_weights",
@@ -181,6 +182,19 @@ def load_encoder(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     if missing:
         model.pooler = None
     return model
+
+
+def let_go_of_files(model: nn.Module) -> None:
+    """Copy weights on the CPU, which lie in the mapped file: writing over it would change them.
+
+    Parameters
+    ----------
+    model : nn.Module
+        As it stays: what it no longer has is not copied.
+    """
+    for tensor in [*model.parameters(), *model.buffers()]:
+        if tensor.device.type == "cpu":
+            tensor.data = tensor.data.clone()
 
 
 def set_weights(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:

@@ -13,7 +13,7 @@ from sklearn_bert.encoder import work
 from sklearn_bert.encoder.checkpoint import load_checkpoint
 from sklearn_bert.encoder.language_model import load_language_model
 from sklearn_bert.errors import ModelLoadError
-from tests.models import FAMILIES, TEXTS, save
+from tests.models import FAMILIES, N_LAYERS, TEXTS, save, write_over
 
 CPU = torch.device("cpu")
 
@@ -48,6 +48,23 @@ def test_replaced_weights_give_new_vectors(folder, saved_model):
     expected = BertFeaturizer(saved_model("bert", 1), precision="float32").transform(TEXTS)
     np.testing.assert_array_equal(estimator.transform(TEXTS), expected)
     assert np.abs(expected - old).max() > 1e-2
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float64"])
+def test_weights_that_are_written_over_stay_as_they_were_loaded(precision, tmp_path):
+    model, tokenizer = FAMILIES["bert"].build()
+    save(tmp_path, model.to(getattr(torch, precision)), tokenizer)
+    checkpoint = load_checkpoint(tmp_path, None, CPU, precision)
+    inputs = {"input_ids": torch.arange(5, 25).view(2, 10)}
+
+    def states():
+        found = []
+        checkpoint.lower.run(inputs, N_LAYERS, lambda depth, states: found.append(states))
+        return torch.stack(found)
+
+    expected = states()
+    write_over(tmp_path)
+    assert torch.equal(states(), expected)
 
 
 @pytest.mark.parametrize("way", ["replaced", "gone"])

@@ -12,11 +12,13 @@ from transformers import logging as transformers_logging
 from sklearn_bert.encoder.loading import (
     check_vocabulary,
     content_fingerprint,
+    let_go_of_files,
     load_encoder,
     load_tokenizer,
     using_transformers,
 )
 from sklearn_bert.errors import ModelLoadError
+from tests.models import write_over
 
 
 @pytest.fixture
@@ -64,6 +66,15 @@ def test_no_tokenizer(folder):
         path.unlink()
     with pytest.raises(ModelLoadError, match=r"tokenizer is missing in .*save_pretrained"):
         load_tokenizer(folder)
+
+
+def test_files_that_are_written_over_are_let_go_of(folder):
+    model = load_encoder(folder, torch.float32)
+    let_go_of_files(model)
+    expected = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    write_over(folder)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, expected[name]), name
 
 
 def test_code_in_the_folder_is_not_run(folder):
