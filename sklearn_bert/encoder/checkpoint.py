@@ -52,6 +52,8 @@ __all__ = ["Checkpoint", "load_checkpoint"]
 
 # Where neither tokenizer nor positions bound the length.
 _FALLBACK_LENGTH = 512
+# Loads of a model whose files are replaced meanwhile.
+_TRIES = 3
 # Tokenizers without a limit say so with an absurdly large one.
 _NO_LENGTH = 10**6
 
@@ -180,8 +182,19 @@ class Checkpoint:
             )
         return self.folder
 
+    def settle(self, model: nn.Module) -> None:
+        """Have a model that was loaded from `source` no longer depend on the files there.
+
+        Raises
+        ------
+        ModelLoadError
+            If they were replaced meanwhile.
+        """
+        let_go_of_files(model)
+        self.source()
+
     def trainable_copy(self) -> PreTrainedModel:
-        """Return a new copy of the model on its device, to be trained.
+        """Return a new copy of the model on its device, to be trained once it is settled.
 
         Its weights are float32, or float64 if that is the precision: what is lost in rounding
         small steps to bfloat16 weights would never add up.
@@ -228,12 +241,14 @@ class Checkpoint:
                 model = load_encoder(source, self.exact_dtype)
                 set_weights(model, trained)
                 model.save_pretrained(folder)
-                return
-        for path in [source / "config.json", *weight_files(source)]:
-            shutil.copy(path, folder)
-        index = source / "model.safetensors.index.json"
-        if len(weight_files(source)) > 1 and index.is_file():
-            shutil.copy(index, folder)
+        if not trained:
+            for path in [source / "config.json", *weight_files(source)]:
+                shutil.copy(path, folder)
+            index = source / "model.safetensors.index.json"
+            if len(weight_files(source)) > 1 and index.is_file():
+                shutil.copy(index, folder)
+        # What was read until now has to be what it was.
+        self.source()
 
     @property
     def tokenizer(self) -> Any:
@@ -301,18 +316,35 @@ def load_checkpoint(
         If it is there and can't be used.
     """
     with one_at_a_time():
-        folder = _find_folder(model, revision)
-        fingerprint = content_fingerprint(folder)
-        tokenizer_stamp = stamp([path for path in folder.iterdir() if path.suffix == ".json"])
-        key = (str(folder), fingerprint, tokenizer_stamp, str(device), precision)
-        checkpoint = _loaded.get(key)
-        if checkpoint is None:
-            checkpoint = Checkpoint(folder, fingerprint, device, precision)
-            _loaded[key] = checkpoint
-            work.count(models_loaded=1)
+        checkpoint = _load(_find_folder(model, revision), device, precision)
         if checkpoint not in _recent:
             _recent.append(checkpoint)
     return checkpoint
+
+
+def _load(folder: Path, device: torch.device, precision: str) -> Checkpoint:
+    """Return the shared copy of what a folder holds, loaded while that stayed the same."""
+    for _ in range(_TRIES):
+        files = _identity(folder)
+        key = (*files, str(device), precision)
+        checkpoint = _loaded.get(key)
+        if checkpoint is not None:
+            return checkpoint
+        checkpoint = Checkpoint(folder, files[1], device, precision)
+        if _identity(folder) == files:
+            _loaded[key] = checkpoint
+            work.count(models_loaded=1)
+            return checkpoint
+    raise ModelLoadError(
+        f"The files in {folder} were replaced each of the {_TRIES} times that they were loaded. "
+        f"Wait until they stay as they are."
+    )
+
+
+def _identity(folder: Path) -> tuple[str, str, Stamp]:
+    """Return what tells the files in a folder, those of the weights by their fingerprint."""
+    tokenizer = [path for path in folder.iterdir() if path.suffix == ".json"]
+    return str(folder), content_fingerprint(folder), stamp(tokenizer)
 
 
 _folders: dict[tuple[str, str], Path] = {}

@@ -12,12 +12,7 @@ import torch
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 
 from sklearn_bert.encoder.checkpoint import Checkpoint
-from sklearn_bert.encoder.loading import (
-    let_go_of_files,
-    load_weights,
-    set_weights,
-    using_transformers,
-)
+from sklearn_bert.encoder.loading import load_weights, set_weights, using_transformers
 
 __all__ = ["load_language_model", "save_language_model", "trainable_language_model"]
 
@@ -58,7 +53,7 @@ def trainable_language_model(checkpoint: Checkpoint) -> tuple[PreTrainedModel, b
     """Return what `load_language_model` returns, on the checkpoint's device and fast there."""
     model, has_head = load_language_model(checkpoint)
     model = checkpoint.placed_for_training(model)
-    let_go_of_files(model)
+    checkpoint.settle(model)
     return model, has_head
 
 
@@ -81,3 +76,5 @@ def save_language_model(
     with using_transformers():
         model.save_pretrained(folder)
         checkpoint.tokenizer.save_pretrained(folder)
+    # What was read until now has to be what it was.
+    checkpoint.source()

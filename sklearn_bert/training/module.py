@@ -16,7 +16,7 @@ from sklearn_bert.encoder.dropout import CpuDropout
 from sklearn_bert.encoder.embedding import RowsInUse, is_plain
 from sklearn_bert.encoder.first_token import FIRST_TOKEN_POOLINGS, read_first_token_alone
 from sklearn_bert.encoder.freezing import Freezing
-from sklearn_bert.encoder.loading import let_go_of_files, set_weights
+from sklearn_bert.encoder.loading import set_weights
 from sklearn_bert.encoder.pairs import SIDES, sides
 from sklearn_bert.encoder.pooling import Counted, pool
 from sklearn_bert.encoder.randomness import generator
@@ -125,7 +125,7 @@ class FineTuneModule(nn.Module):
             depth: UpperPart(model, depth) if depth else model
             for depth in {freezing.depth, *depths} - {checkpoint.n_layers}
         }
-        let_go_of_files(nn.ModuleList(self._parts.values()))
+        checkpoint.settle(nn.ModuleList(self._parts.values()))
         whole = self._parts[freezing.depth]
         self.encoder_parameters = {names[id(p)]: p for p in whole.parameters() if p.requires_grad}
         self._trained = {}

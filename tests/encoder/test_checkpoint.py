@@ -1,6 +1,7 @@
 """One shared, locked copy of a model; changed folders."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -9,11 +10,13 @@ import torch
 from transformers import BertForMaskedLM
 
 from sklearn_bert import BertFeaturizer
+from sklearn_bert.encoder import checkpoint as checkpoint_module
 from sklearn_bert.encoder import work
 from sklearn_bert.encoder.checkpoint import load_checkpoint
 from sklearn_bert.encoder.language_model import load_language_model
+from sklearn_bert.encoder.loading import load_encoder
 from sklearn_bert.errors import ModelLoadError
-from tests.models import FAMILIES, N_LAYERS, TEXTS, save, write_over
+from tests.models import FAMILIES, HIDDEN, N_LAYERS, TEXTS, save, write_over
 
 CPU = torch.device("cpu")
 
@@ -65,6 +68,48 @@ def test_weights_that_are_written_over_stay_as_they_were_loaded(precision, tmp_p
     expected = states()
     write_over(tmp_path)
     assert torch.equal(states(), expected)
+
+
+def replace_weights_on(name, folder, seeds, saved_model, monkeypatch):
+    """Have each call of a loading function replace the weights first, while there are seeds."""
+    load_it = getattr(checkpoint_module, name)
+
+    def replacing(*args, **kwargs):
+        if seeds:
+            weights = saved_model("bert", seeds.pop(0)) / "model.safetensors"
+            os.replace(shutil.copy(weights, folder / "new"), folder / "model.safetensors")
+        return load_it(*args, **kwargs)
+
+    monkeypatch.setattr(checkpoint_module, name, replacing)
+
+
+def test_weights_that_are_replaced_while_they_are_loaded(folder, saved_model, monkeypatch):
+    replace_weights_on("load_tokenizer", folder, [1, 0, 1], saved_model, monkeypatch)
+    with pytest.raises(ModelLoadError, match="were replaced each of the 3 times"):
+        load(folder)
+    replace_weights_on("load_tokenizer", folder, [0, 2], saved_model, monkeypatch)
+    checkpoint = load(folder)
+    assert checkpoint.fingerprint == load(saved_model("bert", 2)).fingerprint
+    expected = load_encoder(saved_model("bert", 2), torch.float32).get_input_embeddings().weight
+    assert torch.equal(checkpoint.lower.model.get_input_embeddings().weight, expected)
+
+
+def test_weights_that_are_replaced_while_more_is_read_of_them(
+    folder, saved_model, tmp_path, monkeypatch
+):
+    checkpoint = load(folder)
+    weights = {"embeddings.LayerNorm.bias": torch.ones(HIDDEN)}
+    (tmp_path / "new").mkdir()
+    for name, read in (
+        ("load_encoder", lambda: checkpoint.settle(checkpoint.trainable_copy())),
+        ("load_encoder", lambda: checkpoint.export(tmp_path / "new", weights)),
+        ("weight_files", lambda: checkpoint.export(tmp_path / "new", {})),
+    ):
+        with monkeypatch.context() as patch:
+            replace_weights_on(name, folder, [1], saved_model, patch)
+            with pytest.raises(ModelLoadError, match="not those that were loaded"):
+                read()
+        shutil.copy(saved_model("bert") / "model.safetensors", folder)
 
 
 @pytest.mark.parametrize("way", ["replaced", "gone"])
