@@ -21,7 +21,7 @@ from safetensors.torch import load, save_file
 
 import sklearn_bert
 from sklearn_bert.encoder.checkpoint import Checkpoint
-from sklearn_bert.encoder.loading import content_fingerprint
+from sklearn_bert.encoder.loading import TOKENIZER_FILES, content_fingerprint
 from sklearn_bert.encoder.screening import read_json
 from sklearn_bert.encoder.sources import find_model_folder
 from sklearn_bert.errors import (
@@ -306,17 +306,33 @@ def _write_json(path: Path, content: Any) -> None:
 
 
 def _replace(new: Path, target: Path) -> None:
-    """Move the new files to their places, the one that vouches for the others last."""
-    files = [path.relative_to(new) for path in new.rglob("*") if path.is_file()]
-    for name in sorted(files, key=lambda name: (name.name == _STATE_FILE, name)):
+    """Move the new files to their places, the one that vouches for the others last.
+
+    Meanwhile there is no config, without which a folder is no model: whoever is stopped halfway
+    leaves none that has parts of two.
+    """
+    files = {path.relative_to(new) for path in new.rglob("*") if path.is_file()}
+    config, state = Path("config.json"), Path(_STATE_FILE)
+    (target / config).unlink(missing_ok=True)
+    for pattern in _WRITTEN_SOMETIMES:
+        for path in target.glob(pattern):
+            if path.relative_to(target) not in files:
+                path.unlink()
+    for name in [*sorted(files - {config, state}), config, state]:
         (target / name).parent.mkdir(exist_ok=True)
         os.replace(new / name, target / name)
-    for stale in set(_WRITTEN_SOMETIMES) - {str(name) for name in files}:
-        (target / stale).unlink(missing_ok=True)
 
 
 # What an earlier save may have left that would speak of another model.
-_WRITTEN_SOMETIMES = (_HEAD_FILE, "modules.json")
+_WRITTEN_SOMETIMES = (
+    _HEAD_FILE,
+    "model.safetensors",
+    "model-*-of-*.safetensors",
+    "model.safetensors.index.json",
+    *TOKENIZER_FILES,
+    "modules.json",
+    "sentence_bert_config.json",
+)
 # In the order in which sentence-transformers concatenates them.
 _SENTENCE_POOLINGS = {
     "cls": "pooling_mode_cls_token",

@@ -1,6 +1,8 @@
 """What save_pretrained writes: it comes back the same, others read it, and it is safe to read."""
 
+import itertools
 import json
+import os
 import shutil
 import warnings
 from pathlib import Path
@@ -308,6 +310,69 @@ def test_a_save_replaces_an_earlier_one(fitted, tmp_path):
     fitted("featurizer")[0].save_pretrained(tmp_path)
     assert not (tmp_path / "head.safetensors").exists()
     assert not list(tmp_path.glob(".saving-*"))
+
+
+SHARDS = {"single": "1GB", "few": "60KB", "many": "30KB"}
+
+
+@pytest.mark.parametrize(("earlier", "later"), [*itertools.permutations(SHARDS, 2)])
+def test_no_weights_of_an_earlier_save_stay(earlier, later, tmp_path):
+    for seed, form in enumerate((earlier, later)):
+        model, tokenizer = FAMILIES["bert"].build(seed)
+        model.save_pretrained(tmp_path / form, max_shard_size=SHARDS[form])
+        tokenizer.save_pretrained(tmp_path / form)
+        estimator = BertFeaturizer(tmp_path / form, **FLOAT32).fit(TEXTS)
+        estimator.save_pretrained(tmp_path / "saved")
+    written = {path.name for path in (tmp_path / "saved").glob("model*")}
+    assert written == {path.name for path in (tmp_path / later).glob("model*")}
+    loaded = BertFeaturizer(tmp_path / "saved", **FLOAT32)
+    np.testing.assert_array_equal(loaded.transform(TEXTS), estimator.transform(TEXTS))
+
+
+def test_no_tokenizer_files_of_an_earlier_save_stay(fitted, tmp_path):
+    estimator, _ = fitted("featurizer")
+    for name in ("added_tokens.json", "special_tokens_map.json", "vocab.txt", "spiece.model"):
+        (tmp_path / name).write_text("{}")
+    (tmp_path / "notes.txt").write_text("mine")
+    estimator.save_pretrained(tmp_path)
+    assert not {"added_tokens.json", "special_tokens_map.json", "vocab.txt", "spiece.model"} & {
+        path.name for path in tmp_path.iterdir()
+    }
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_save_that_is_stopped_halfway_leaves_no_mixture(
+    fitted, saved_model, tmp_path, monkeypatch
+):
+    fitted("top")[0].save_pretrained(tmp_path)
+    later, _ = fitted("top", saved_model("bert", 1))
+    moved, allowed, replace = [], [], os.replace
+
+    def stopping(new, place):
+        if not allowed:
+            raise KeyboardInterrupt
+        allowed.pop()
+        moved.append(Path(place).name)
+        replace(new, place)
+
+    for n_allowed in itertools.count():
+        moved.clear()
+        allowed[:] = [None] * n_allowed
+        with monkeypatch.context() as patch:
+            patch.setattr("os.replace", stopping)
+            try:
+                later.save_pretrained(tmp_path)
+            except KeyboardInterrupt:
+                pass
+            else:
+                break
+        assert moved == [name for name in moved if name != "sklearn_bert.json"]
+        with pytest.raises(ModelLoadError):
+            BertFineTuneClassifier.from_pretrained(tmp_path)
+        if "config.json" not in moved:
+            with pytest.raises(ModelLoadError, match=r"no config\.json"):
+                BertFeaturizer(tmp_path).fit(TEXTS)
+    assert moved[-2:] == ["config.json", "sklearn_bert.json"]
 
 
 def test_what_cannot_be_saved_leaves_the_folder_as_it_was(fitted, saved_model, tmp_path):

@@ -24,6 +24,7 @@ from sklearn_bert.encoder.sources import weight_files
 from sklearn_bert.errors import ModelLoadError
 
 __all__ = [
+    "TOKENIZER_FILES",
     "Stamp",
     "check_vocabulary",
     "content_fingerprint",
@@ -47,7 +48,16 @@ _VOLATILE_CONFIG = {
     "transformers_version",
 }
 # Without any of these, transformers makes up a tokenizer that knows no words, and says nothing.
-_TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
+_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
+# What else transformers makes a tokenizer of.
+TOKENIZER_FILES = (
+    *_VOCABULARIES,
+    "merges.txt",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+)
 
 # What tells that files are the ones read before: name, size and times of each.
 Stamp = tuple[tuple[str, int, int, int], ...]
@@ -98,10 +108,10 @@ def load_tokenizer(folder: Path) -> Any:
     ModelLoadError
         If there is none, or it can't be loaded.
     """
-    if not any(path for pattern in _TOKENIZER_FILES for path in folder.glob(pattern)):
+    if not any(path for pattern in _VOCABULARIES for path in folder.glob(pattern)):
         raise ModelLoadError(
             f"The tokenizer is missing in {folder}: there is none of "
-            f"{', '.join(_TOKENIZER_FILES)}. Save it beside the weights with "
+            f"{', '.join(_VOCABULARIES)}. Save it beside the weights with "
             f"tokenizer.save_pretrained(folder)."
         )
     try:
