@@ -347,7 +347,7 @@ def _identity(folder: Path) -> tuple[str, str, Stamp]:
     return str(folder), content_fingerprint(folder), stamp(tokenizer)
 
 
-_folders: dict[tuple[str, str], Path] = {}
+_folders: dict[tuple[bool, str, str], Path] = {}
 
 
 def _find_folder(model: str | os.PathLike[str], revision: str | None) -> Path:
@@ -356,7 +356,8 @@ def _find_folder(model: str | os.PathLike[str], revision: str | None) -> Path:
     What is relative to the working directory, which may change, is looked for each time.
     """
     # Whatever they are: what they may be is checked where a folder is looked for.
-    key = (repr(model), repr(revision))
+    is_path = isinstance(model, os.PathLike)
+    key = (is_path, repr(os.fspath(model) if is_path else model), repr(revision))
     folder = _folders.get(key)
     if folder is None or not weight_files(folder):
         folder = find_model_folder(model, revision)

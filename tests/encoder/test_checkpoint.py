@@ -142,6 +142,15 @@ def test_a_relative_folder_is_that_of_the_working_directory(saved_model, tmp_pat
     assert fingerprints[0] != fingerprints[1]
 
 
+def test_entries_of_the_same_name_are_models_of_their_folders(saved_model, tmp_path):
+    fingerprints = set()
+    for seed in (0, 1):
+        shutil.copytree(saved_model("bert", seed), tmp_path / str(seed) / "model")
+        with os.scandir(tmp_path / str(seed)) as entries:
+            fingerprints.add(load(next(entries)).fingerprint)
+    assert len(fingerprints) == 2
+
+
 def test_weights_without_a_pooler(tmp_path):
     model, tokenizer = FAMILIES["bert"].build()
     save(tmp_path, BertForMaskedLM(model.config), tokenizer)
