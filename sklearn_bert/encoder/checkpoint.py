@@ -33,6 +33,7 @@ from sklearn_bert.encoder.execution import (
 )
 from sklearn_bert.encoder.linear import pack_linear, use_onednn
 from sklearn_bert.encoder.loading import (
+    TOKENIZER_FILES,
     Stamp,
     check_vocabulary,
     content_fingerprint,
@@ -343,7 +344,7 @@ def _load(folder: Path, device: torch.device, precision: str) -> Checkpoint:
 
 def _identity(folder: Path) -> tuple[str, str, Stamp]:
     """Return what tells the files in a folder, those of the weights by their fingerprint."""
-    tokenizer = [path for path in folder.iterdir() if path.suffix == ".json"]
+    tokenizer = {path for pattern in TOKENIZER_FILES for path in folder.glob(pattern)}
     return str(folder), content_fingerprint(folder), stamp(tokenizer)
 
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,7 @@ def content_fingerprint(folder: Path) -> str:
     return _fingerprints[key]
 
 
-def stamp(files: list[Path]) -> Stamp:
+def stamp(files: Collection[Path]) -> Stamp:
     """Return what changes when one of the files does.
 
     It has the times of both content and inode: archives often set that of the content.

@@ -171,3 +171,14 @@ def test_a_replaced_tokenizer_is_loaded_anew(saved_model, tmp_path):
     second = load_checkpoint(folder, None, CPU, "float32")
     assert second.fingerprint == first.fingerprint
     assert second.tokenizer_fingerprint != first.tokenizer_fingerprint
+
+
+def test_a_replaced_vocabulary_is_loaded_anew(saved_model, tmp_path):
+    folder = shutil.copytree(saved_model("bert-chinese"), tmp_path / "model")
+    (folder / "tokenizer.json").unlink()
+    words = FAMILIES["bert-chinese"].tokenizer().get_vocab()
+    found = set()
+    for order in (sorted(words, key=words.get), sorted(words, key=words.get, reverse=True)):
+        (folder / "vocab.txt").write_text("\n".join(order), encoding="utf-8")
+        found.add(load(folder).tokenizer_fingerprint)
+    assert len(found) == 2
