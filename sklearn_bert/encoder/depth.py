@@ -20,6 +20,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
+from sklearn_bert.encoder.execution import without_autocast
 from sklearn_bert.encoder.hooks import weakly, wrap_forward
 from sklearn_bert.encoder.randomness import same_draws
 from sklearn_bert.errors import ModelLoadError, parameter_error
@@ -92,14 +93,16 @@ class LowerPart:
         Tensor of shape (batch, hidden) or None
             The pooler's output, where the model has a pooler and the depth is full.
         """
+        device = next(iter(inputs.values())).device
         self._run.passed, self._run.depth, self._run.visit = self.start, depth, visit
-        try:
-            output = (self._upper or self.model)(**inputs)
-        except _DepthReached:
-            return None
-        finally:
-            self._run.visit = None
-        visit(self.n_layers, output.last_hidden_state)
+        with without_autocast(device):
+            try:
+                output = (self._upper or self.model)(**inputs)
+            except _DepthReached:
+                return None
+            finally:
+                self._run.visit = None
+            visit(self.n_layers, output.last_hidden_state)
         pooled: torch.Tensor | None = getattr(output, "pooler_output", None)
         return pooled
 

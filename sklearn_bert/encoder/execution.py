@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections import deque
@@ -30,6 +31,7 @@ __all__ = [
     "resolve_device",
     "resolve_precision",
     "to_device",
+    "without_autocast",
 ]
 
 S = TypeVar("S")
@@ -151,6 +153,20 @@ def to_device(inputs: dict[str, torch.Tensor], device: torch.device) -> dict[str
     if device.type != "cuda":
         return {name: tensor.to(device) for name, tensor in inputs.items()}
     return {name: _pinned(given).to(device, non_blocking=True) for name, given in inputs.items()}
+
+
+@contextlib.contextmanager
+def without_autocast(device: torch.device) -> Iterator[None]:
+    """Compute in the types that tensors have, in whatever autocast the caller may be.
+
+    As long as that goes on, PyTorch would keep what an inner autocast made of weights, however they
+    are trained.
+    """
+    with torch.autocast(device.type, enabled=False):
+        try:
+            yield
+        finally:
+            torch.clear_autocast_cache()
 
 
 def _pinned(tensor: torch.Tensor) -> torch.Tensor:

@@ -22,7 +22,7 @@ from skorch.utils import TeeGenerator, to_numpy
 from torch import nn, softmax
 from torch.optim import Optimizer
 
-from sklearn_bert.encoder.execution import to_device
+from sklearn_bert.encoder.execution import to_device, without_autocast
 from sklearn_bert.encoder.hooks import arguments_of
 from sklearn_bert.errors import TrainingDivergedError
 from sklearn_bert.training.batches import Batches, LabelledTexts, TrainingData
@@ -172,8 +172,9 @@ class FineTuning:
         """Run a batch forward and backward; those whose gradients are added up are as one."""
         inputs, targets = batch
         self.module_.train()
-        outputs, loss = self.training_loss(inputs, targets)
-        (loss * self.share_).backward()
+        with without_autocast(self._place):
+            outputs, loss = self.training_loss(inputs, targets)
+            (loss * self.share_).backward()
         return {"loss": loss, "y_pred": outputs}
 
     def training_loss(
@@ -191,9 +192,14 @@ class FineTuning:
 
     def infer(self: Any, x: dict[str, torch.Tensor], **fit_params: Any) -> torch.Tensor:
         """Run the module on what `Inputs` gave."""
-        device = next(self.module_.head.parameters()).device
         inputs = {name: tensor for name, tensor in x.items() if name != "sample_weight"}
-        return self.module_(**to_device(inputs, device))
+        with without_autocast(self._place):
+            return self.module_(**to_device(inputs, self._place))
+
+    @property
+    def _place(self: Any) -> torch.device:
+        device: torch.device = next(self.module_.head.parameters()).device
+        return device
 
     def outputs(self: Any, dataset: LabelledTexts, batch_size: int) -> np.ndarray:
         """Return the module's outputs for each text, in the order of `dataset`."""

@@ -41,6 +41,16 @@ def seen_states(lower, inputs, depth):
     return seen, pooled
 
 
+def test_autocast_around_it_changes_nothing(family, saved_model, reference):
+    lower = load_checkpoint(saved_model(family), None, CPU, "float32").lower
+    inputs = padded(reference(family).tokenizer, TEXTS)
+    expected, _ = seen_states(lower, inputs, N_LAYERS)
+    with torch.autocast("cpu", torch.bfloat16):
+        found, _ = seen_states(lower, inputs, N_LAYERS)
+    for depth, states in expected.items():
+        assert torch.equal(found[depth], states)
+
+
 def test_states_at_every_depth_equal_transformers_hidden_states(family, saved_model, reference):
     folder = saved_model(family)
     lower = load_checkpoint(folder, None, CPU, "float32").lower

@@ -20,6 +20,7 @@ from sklearn_bert.encoder.execution import (
     in_batches,
     resolve_device,
     resolve_precision,
+    without_autocast,
 )
 
 CPU = torch.device("cpu")
@@ -233,3 +234,14 @@ def test_what_forward_returns_does_not_matter():
 
     in_batches(LENGTHS, by_tokens, Budget(1, CPU), forward)
     assert seen == list(range(len(LENGTHS)))
+
+
+def test_what_an_inner_autocast_made_of_weights_is_forgotten():
+    weight = torch.nn.Parameter(torch.ones(2, 2))
+    with torch.autocast("cpu", torch.bfloat16):
+        for value in (1, 3):
+            weight.data.fill_(value)
+            with without_autocast(torch.device("cpu")):
+                assert (torch.ones(1, 2) @ weight).dtype == torch.float32
+                with torch.autocast("cpu", torch.bfloat16):
+                    assert (torch.ones(1, 2) @ weight).tolist() == [[2 * value] * 2]

@@ -6,9 +6,11 @@ import signal
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.metrics import f1_score
 from skorch.callbacks import Callback, Checkpoint, EarlyStopping, EpochScoring, ProgressBar
 
+import sklearn_bert
 from sklearn_bert import BertFineTuneClassifier
 from sklearn_bert.encoder.hooks import arguments_of
 from sklearn_bert.errors import TrainingDivergedError
@@ -46,6 +48,23 @@ def watched(net_of, **settings):
     net, dataset = net_of(callbacks=[watch], **settings)
     net.train(dataset, None)
     return watch
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("settings", [{}, {"contrastive_weight": 1}, {"freeze": -1}])
+def test_autocast_around_training_and_predictions_changes_nothing(precision, settings, saved_model):
+    tuning = {"max_epochs": 2, "batch_size": 4, "random_state": 0, "device": "cpu", "lr": 1e-3}
+    model = BertFineTuneClassifier(saved_model(), precision=precision, **settings, **tuning)
+
+    def answers():
+        sklearn_bert.cache.clear()
+        fitted = clone(model).fit(TRAIN, Y, X_val=TRAIN, y_val=Y)
+        return fitted.predict_proba(TRAIN)
+
+    expected = answers()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = answers()
+    np.testing.assert_array_equal(found, expected)
 
 
 # Of 5 and 7 texts the last batches have one and three, which count for no more than so many.
