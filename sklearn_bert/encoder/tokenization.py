@@ -128,16 +128,14 @@ class TextTokenizer:
         self._tokenizer = Tokenizer.from_str(serialized)
         self._tokenizer.no_padding()
         specials = self._tokenizer.num_special_tokens_to_add(False)
-        self._overlap = (max_length - specials) // _OVERLAP_SHARE if long_text == "chunk" else 0
-        self._tokenizer.enable_truncation(
-            max_length,
-            stride=self._overlap,
-            strategy="longest_first",
-            direction="right" if long_text == "chunk" else truncation_side,
-        )
-        self._max_length = max_length
-        self._multiple = multiple
         self._chunk = long_text == "chunk"
+        self._overlap = (max_length - specials) // _OVERLAP_SHARE if self._chunk else 0
+        self._tokenizer.no_truncation()
+        if self._chunk:
+            self._tokenizer.enable_truncation(max_length, stride=self._overlap)
+        self._max_length = max_length
+        self._truncation_side = truncation_side
+        self._multiple = multiple
         self.pad_id = pad_id
         self._with_type_ids = with_type_ids
         probe = self._tokenizer.encode("a").special_tokens_mask
@@ -152,19 +150,24 @@ class TextTokenizer:
             if pairs
             else [well_formed(str(text)) for text in texts]
         )
-        pieces = [
-            [encoding, *encoding.overflowing] if self._chunk else [encoding]
-            for encoding in encodings
-        ]
+        pieces = [[encoding, *encoding.overflowing] for encoding in encodings]
         flat = [piece for of_text in pieces for piece in of_text]
+        ids = [np.array(piece.ids or [self.pad_id], dtype=np.int64) for piece in flat]
+        type_ids = None
+        if pairs and self._with_type_ids:
+            type_ids = [np.array(piece.type_ids or [0], dtype=np.int64) for piece in flat]
+        # None where texts are split into windows; elsewhere each is one row.
+        cut = np.array([len(encoding) > self._max_length for encoding in encodings])
+        for row in np.flatnonzero(cut):
+            kept = _kept(encodings[row], self._max_length, self._truncation_side)
+            for rows in filter(None, (ids, type_ids)):
+                rows[row] = rows[row][kept]
         return Windows(
-            ids=[np.array(piece.ids or [self.pad_id], dtype=np.int64) for piece in flat],
-            type_ids=[np.array(piece.type_ids or [0], dtype=np.int64) for piece in flat]
-            if pairs and self._with_type_ids
-            else None,
+            ids=ids,
+            type_ids=type_ids,
             owner=np.repeat(np.arange(len(texts)), [len(of_text) for of_text in pieces]),
-            counted=self._counted(pieces),
-            cut=np.array([bool(e.overflowing) and not self._chunk for e in encodings]),
+            counted=self._counted(pieces, ids),
+            cut=cut,
         )
 
     def all_windows(self, texts: Sequence[Text]) -> Windows:
@@ -223,10 +226,10 @@ class TextTokenizer:
             present.size,
         )
 
-    def _counted(self, pieces: list[list[Encoding]]) -> np.ndarray:
+    def _counted(self, pieces: list[list[Encoding]], ids: list[np.ndarray]) -> np.ndarray:
         """Say which tokens of each window count: each token of a text once."""
         if not self._chunk:
-            ends = np.array([max(1, len(encoding)) for (encoding,) in pieces])
+            ends = np.array([len(row) for row in ids])
             return np.column_stack([np.zeros_like(ends), ends])
         return np.array([span for of_text in pieces for span in self._spans(of_text)])
 
@@ -281,6 +284,24 @@ def batch_size(length: int, budget: int) -> int:
     fit = max(1, budget // length)
     unit = _ROWS // math.gcd(length, _ROWS)
     return fit // unit * unit or fit
+
+
+def _kept(encoding: Encoding, max_length: int, side: str) -> np.ndarray:
+    """Say which tokens of a longer text or pair are left: "longest_first" of the library.
+
+    That makes windows of what is cut too, of a pair each of one half with each of the other: its
+    time and memory grow with the square of the length.
+    """
+    sequences = np.array(encoding.sequence_ids, dtype=float)
+    halves = [np.flatnonzero(sequences == half) for half in (0, 1)]
+    first, second = map(len, halves)
+    room = max_length - int(np.isnan(sequences).sum())
+    shorter = min(first, second, room // 2)
+    sizes = (shorter, room - shorter) if first <= second else (room - shorter, shorter)
+    kept = np.isnan(sequences)
+    for half, size in zip(halves, sizes, strict=True):
+        kept[half[len(half) - size :] if side == "left" else half[:size]] = True
+    return kept
 
 
 def _padded(rows: list[np.ndarray], present: np.ndarray, fill: int) -> torch.Tensor:

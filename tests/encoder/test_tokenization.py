@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
+from sklearn_bert.encoder import tokenization
 from sklearn_bert.encoder.tokenization import (
     TextTokenizer,
     batch_size,
@@ -14,6 +16,27 @@ from sklearn_bert.encoder.tokenization import (
 from tests.models import FAMILIES, PAIRS, TEXTS
 
 TOKENIZERS = {name: FAMILIES[name].tokenizer() for name in ("bert", "roberta", "albert")}
+
+
+class CountedTokenizer:
+    """One of the library that counts the windows it makes."""
+
+    n_windows = 0
+
+    def __init__(self, tokenizer):
+        self.tokenizer = tokenizer
+
+    def __getattr__(self, name):
+        return getattr(self.tokenizer, name)
+
+    @classmethod
+    def from_str(cls, serialized):
+        return cls(Tokenizer.from_str(serialized))
+
+    def encode_batch_fast(self, texts):
+        encodings = self.tokenizer.encode_batch_fast(texts)
+        CountedTokenizer.n_windows += sum(1 + len(each.overflowing) for each in encodings)
+        return encodings
 
 
 @given(st.sampled_from(list(TOKENIZERS)), st.integers(0, 150), st.integers(7, 40))
@@ -96,6 +119,42 @@ def test_the_tokenizers_own_side_is_cut():
     for windows, kept in ((left.windows([text]), "was good"), (right.windows([text]), "the film")):
         np.testing.assert_array_equal(windows.ids[0], tokenizer(kept)["input_ids"])
         assert windows.cut.all()
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_texts_and_pairs_are_cut_as_the_library_cuts_them(name, side):
+    tokenizer = FAMILIES[name].tokenizer()
+    tokenizer.add_tokens(["<new>"])
+    serialized = tokenizer.backend_tokenizer.to_str()
+    library = Tokenizer.from_str(serialized)
+    words = ["the", "wonderful", "x", "<new>", tokenizer.sep_token]
+    generator = np.random.default_rng(0)
+    pairs = [
+        tuple(" ".join(generator.choice(words, n)) for n in generator.integers(0, 16, 2))
+        for _ in range(30)
+    ]
+    for max_length in (6, 7, 17):
+        library.enable_truncation(max_length, direction=side)
+        cutting = TextTokenizer(
+            serialized, max_length, "truncate", tokenizer.pad_token_id, True, truncation_side=side
+        )
+        for texts in (pairs, [first for first, _ in pairs if first]):
+            windows = cutting.windows(texts)
+            expected = library.encode_batch(texts)
+            assert [ids.tolist() for ids in windows.ids] == [each.ids for each in expected]
+            assert windows.cut.tolist() == [bool(each.overflowing) for each in expected]
+            np.testing.assert_array_equal(windows.counted[:, 1], windows.lengths)
+            if texts is pairs:
+                types = [row.tolist() for row in windows.type_ids]
+                assert types == [each.type_ids for each in expected]
+
+
+def test_no_windows_are_made_of_what_is_cut(monkeypatch):
+    monkeypatch.setattr(tokenization, "Tokenizer", CountedTokenizer)
+    monkeypatch.setattr(CountedTokenizer, "n_windows", 0)
+    assert text_tokenizer().windows([("good " * 400, "film " * 400)]).cut.all()
+    assert CountedTokenizer.n_windows == 1
 
 
 @pytest.mark.parametrize("size", [0, 10, 3_000_000, 9_000_000])
