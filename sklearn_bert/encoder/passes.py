@@ -93,6 +93,8 @@ class FrozenSettings:
                 self.checkpoint.precision,
                 str(self.max_length),
                 self.long_text,
+                # Added when types of single texts were: what other models have kept stays valid.
+                *(["typed"] if self.tokenizer().types_single_texts else []),
             ]
         )
 

@@ -53,7 +53,7 @@ class Windows:
     ids : list of ndarray
         Token ids of each window, special tokens included.
     type_ids : list of ndarray or None
-        Token types, for pairs and models that have them.
+        Token types, where the model has them and they are not all 0.
     owner : ndarray of shape (n_windows,)
         The text that a window belongs to, ascending.
     counted : ndarray of shape (n_windows, 2)
@@ -113,6 +113,11 @@ class TextTokenizer:
         Which end of a longer text is cut.
     multiple : int, default=1
         What lengths of batches are a multiple of.
+
+    Attributes
+    ----------
+    types_single_texts : bool
+        Whether tokens of single texts are not all of type 0, which the model takes for granted.
     """
 
     def __init__(
@@ -138,8 +143,10 @@ class TextTokenizer:
         self._multiple = multiple
         self.pad_id = pad_id
         self._with_type_ids = with_type_ids
-        probe = self._tokenizer.encode("a").special_tokens_mask
-        self._prefix = probe.index(0) if 0 in probe else 0
+        probe = self._tokenizer.encode("a")
+        self.types_single_texts = with_type_ids and any(probe.type_ids)
+        is_special = probe.special_tokens_mask
+        self._prefix = is_special.index(0) if 0 in is_special else 0
         self._suffix = specials - self._prefix
 
     def windows(self, texts: Sequence[Text]) -> Windows:
@@ -154,7 +161,7 @@ class TextTokenizer:
         flat = [piece for of_text in pieces for piece in of_text]
         ids = [np.array(piece.ids or [self.pad_id], dtype=np.int64) for piece in flat]
         type_ids = None
-        if pairs and self._with_type_ids:
+        if self._with_type_ids if pairs else self.types_single_texts:
             type_ids = [np.array(piece.type_ids or [0], dtype=np.int64) for piece in flat]
         # None where texts are split into windows; elsewhere each is one row.
         cut = np.array([len(encoding) > self._max_length for encoding in encodings])

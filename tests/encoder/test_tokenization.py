@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, processors
 
 from sklearn_bert.encoder import tokenization
 from sklearn_bert.encoder.tokenization import (
@@ -148,6 +148,21 @@ def test_texts_and_pairs_are_cut_as_the_library_cuts_them(name, side):
             if texts is pairs:
                 types = [row.tolist() for row in windows.type_ids]
                 assert types == [each.type_ids for each in expected]
+
+
+def test_single_texts_have_types_where_they_are_not_all_0():
+    tokenizer = FAMILIES["bert"].tokenizer()
+    backend = tokenizer.backend_tokenizer
+    backend.post_processor = processors.TemplateProcessing(
+        single="[CLS]:1 $A:0 [SEP]:0",
+        pair="[CLS]:1 $A:0 [SEP]:0 $B:1 [SEP]:1",
+        special_tokens=[(token, backend.token_to_id(token)) for token in ("[CLS]", "[SEP]")],
+    )
+    typed = TextTokenizer(backend.to_str(), 5, "truncate", 0, True)
+    found = typed.all_windows(["good", "good film", "good film " * 9])
+    assert [row.tolist() for row in found.type_ids] == [[1, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0, 0]]
+    assert TextTokenizer(backend.to_str(), 5, "truncate", 0, False).windows(["a"]).type_ids is None
+    assert text_tokenizer().windows(["good"]).type_ids is None
 
 
 def test_no_windows_are_made_of_what_is_cut(monkeypatch):
