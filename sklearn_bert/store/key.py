@@ -16,8 +16,10 @@ from sklearn_bert.validation import n_characters
 __all__ = ["Keys"]
 
 _DIGEST_SIZE = 20
-# Characters of the texts whose digests are remembered; beyond that all are forgotten.
-_REMEMBERED_CHARACTERS = 16_000_000
+# Bounds the digests that are remembered, in characters of their texts and what each of them takes
+# besides; beyond that all are forgotten.
+_REMEMBERED_SIZE = 32_000_000
+_DIGEST_SHARE = 100
 
 
 class Keys:
@@ -65,27 +67,28 @@ class Keys:
 
 
 class _Remembered:
-    """Digests by context and text, bounded in the characters of the texts."""
+    """Digests by context and text, bounded in number and in the characters of the texts."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         hold_during_forks(self._lock)
         self._digests: dict[bytes, dict[str | tuple[str, str], bytes]] = {}
-        self._characters = 0
+        self._size = 0
 
     def of_context(self, context: bytes) -> dict[str | tuple[str, str], bytes]:
         return self._digests.get(context, {})
 
     def add(self, context: bytes, digests: dict[str | tuple[str, str], bytes]) -> None:
-        characters = sum(n_characters(text) for text in digests)
-        if characters > _REMEMBERED_CHARACTERS:
+        size = sum(n_characters(text) + _DIGEST_SHARE for text in digests)
+        if size > _REMEMBERED_SIZE:
             return
         with self._lock:
-            if self._characters + characters > _REMEMBERED_CHARACTERS:
-                self._digests, self._characters = {}, 0
-            # A new dict, because other threads may be reading the old one.
-            self._digests[context] = self._digests.get(context, {}) | digests
-            self._characters += characters
+            if self._size + size > _REMEMBERED_SIZE:
+                self._digests, self._size = {}, 0
+            # In place: a copy for each new text would take time with the square of their number.
+            # Other threads only look up meanwhile.
+            self._digests.setdefault(context, {}).update(digests)
+            self._size += size
 
 
 _remembered = _Remembered()

@@ -34,11 +34,30 @@ def test_digests_that_are_remembered_are_those_of_each_text(context, some, other
 
 
 def test_what_is_remembered_is_bounded(monkeypatch):
-    monkeypatch.setattr(key, "_REMEMBERED_CHARACTERS", 100)
+    monkeypatch.setattr(key, "_REMEMBERED_SIZE", 500)
     monkeypatch.setattr(key, "_remembered", key._Remembered())
     keys = Keys(["context"])
     for number in range(50):
         asked = [f"{number:05}", ("pair", f"{number:06}"), "x" * 10 * number]
         assert keys.of_texts(asked) == [keys.of_text(text) for text in asked]
         known = key._remembered.of_context(keys._context)
-        assert sum(len("".join(text)) for text in known) <= 100
+        assert sum(100 + len("".join(text)) for text in known) <= 500
+
+
+def test_texts_without_characters_count_too(monkeypatch):
+    monkeypatch.setattr(key, "_REMEMBERED_SIZE", 500)
+    monkeypatch.setattr(key, "_remembered", key._Remembered())
+    contexts = [Keys([f"context {number}"]) for number in range(50)]
+    for keys in contexts:
+        keys.of_texts([""])
+    assert sum(len(key._remembered.of_context(keys._context)) for keys in contexts) <= 5
+
+
+def test_nothing_is_copied_for_a_new_text(monkeypatch):
+    monkeypatch.setattr(key, "_remembered", key._Remembered())
+    keys = Keys(["context"])
+    keys.of_texts(["first"])
+    known = key._remembered.of_context(keys._context)
+    keys.of_texts(["second"])
+    assert key._remembered.of_context(keys._context) is known
+    assert list(known) == ["first", "second"]
