@@ -124,8 +124,12 @@ class Checkpoint:
         self.max_length = _longest(model, self._tokenizer)
         self.with_type_ids = "token_type_ids" in self._tokenizer.model_input_names
         self._serialized = self._tokenizer.backend_tokenizer.to_str()
-        side = self._tokenizer.truncation_side
-        self.tokenizer_fingerprint = hashlib.sha256((side + self._serialized).encode()).hexdigest()
+        # What the serialized tokenizer lacks.
+        settings = self._tokenizer.truncation_side
+        if self._tokenizer.split_special_tokens:
+            settings += ", split special tokens"
+        digest = hashlib.sha256((settings + self._serialized).encode())
+        self.tokenizer_fingerprint = digest.hexdigest()
         self._text_tokenizers: dict[tuple[int, str], TextTokenizer] = {}
         self.renew_locks()
 
@@ -269,6 +273,7 @@ class Checkpoint:
                     with_type_ids=self.with_type_ids,
                     truncation_side=self._tokenizer.truncation_side,
                     multiple=length_multiple(self.device),
+                    split_special_tokens=self._tokenizer.split_special_tokens,
                 )
             return self._text_tokenizers[key]
 

@@ -75,6 +75,7 @@ class CorpusTokenizer:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+        self._tokenizer.encode_special_tokens = tokenizer.split_special_tokens
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         if tokenizer.mask_token_id is None:

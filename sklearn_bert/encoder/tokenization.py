@@ -113,6 +113,8 @@ class TextTokenizer:
         Which end of a longer text is cut.
     multiple : int, default=1
         What lengths of batches are a multiple of.
+    split_special_tokens : bool, default=False
+        Whether special tokens within texts are words as any other.
 
     Attributes
     ----------
@@ -129,8 +131,10 @@ class TextTokenizer:
         with_type_ids: bool,
         truncation_side: str = "right",
         multiple: int = 1,
+        split_special_tokens: bool = False,
     ) -> None:
         self._tokenizer = Tokenizer.from_str(serialized)
+        self._tokenizer.encode_special_tokens = split_special_tokens
         self._tokenizer.no_padding()
         specials = self._tokenizer.num_special_tokens_to_add(False)
         self._chunk = long_text == "chunk"

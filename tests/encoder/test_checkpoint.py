@@ -16,7 +16,7 @@ from sklearn_bert.encoder.checkpoint import load_checkpoint
 from sklearn_bert.encoder.language_model import load_language_model
 from sklearn_bert.encoder.loading import load_encoder
 from sklearn_bert.errors import ModelLoadError
-from tests.models import FAMILIES, HIDDEN, N_LAYERS, TEXTS, save, write_over
+from tests.models import FAMILIES, HIDDEN, N_LAYERS, TEXTS, Reference, save, write_over
 
 CPU = torch.device("cpu")
 
@@ -158,6 +158,23 @@ def test_weights_without_a_pooler(tmp_path):
     assert not checkpoint.has_pooler
     with pytest.raises(ValueError, match=r"pooling='pooler'.*have no pooler"):
         BertFeaturizer(tmp_path, pooling="pooler").fit(TEXTS)
+
+
+def test_special_tokens_in_texts_are_split_where_the_tokenizer_says_so(folder, tmp_path):
+    before = load(folder).tokenizer_fingerprint
+    file = folder / "tokenizer_config.json"
+    settings = json.loads(file.read_text(encoding="utf-8")) | {"split_special_tokens": True}
+    file.write_text(json.dumps(settings), encoding="utf-8")
+    checkpoint = load(folder)
+    assert checkpoint.tokenizer_fingerprint != before
+    texts = ["[SEP] film [CLS] good", "a film"]
+    found = checkpoint.text_tokenizer(24, "truncate").windows(texts)
+    expected = Reference(folder).tokenizer(texts)["input_ids"]
+    assert [ids.tolist() for ids in found.ids] == expected
+    assert len(expected[0]) > 6
+    (tmp_path / "saved").mkdir()
+    checkpoint.export(tmp_path / "saved", {})
+    assert load(tmp_path / "saved").tokenizer_fingerprint == checkpoint.tokenizer_fingerprint
 
 
 def test_a_replaced_tokenizer_is_loaded_anew(saved_model, tmp_path):

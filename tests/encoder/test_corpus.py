@@ -133,3 +133,12 @@ def test_any_text_is_kept_whole(tiny_tokenizer, texts, length, whole):
 @pytest.fixture(scope="module")
 def tiny_tokenizer(saved_model):
     return CorpusTokenizer(AutoTokenizer.from_pretrained(saved_model("bert")))
+
+
+def test_special_tokens_in_texts_are_split_where_the_tokenizer_says_so():
+    tokenizer = FAMILIES["bert"].tokenizer()
+    tokenizer.split_special_tokens = True
+    text = "[SEP] film [CLS] good"
+    corpus = CorpusTokenizer(tokenizer).corpus([text], whole_words=True)
+    assert corpus.ids.tolist() == tokenizer(text, add_special_tokens=False)["input_ids"]
+    assert len(corpus.ids) > 4
