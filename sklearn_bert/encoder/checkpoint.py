@@ -55,6 +55,8 @@ __all__ = ["Checkpoint", "load_checkpoint"]
 _FALLBACK_LENGTH = 512
 # Loads of a model whose files are replaced meanwhile.
 _TRIES = 3
+# Tokenizers of so many limits are kept: each has a vocabulary of its own, of megabytes.
+_TEXT_TOKENIZERS = 4
 # Tokenizers without a limit say so with an absurdly large one.
 _NO_LENGTH = 10**6
 
@@ -261,11 +263,12 @@ class Checkpoint:
         return self._tokenizer
 
     def text_tokenizer(self, max_length: int, long_text: str) -> TextTokenizer:
-        """Return the tokenizer with a limit; one for each limit is kept."""
+        """Return the tokenizer with a limit; those of the latest few are kept."""
         key = (max_length, long_text)
         with self._lock:
-            if key not in self._text_tokenizers:
-                self._text_tokenizers[key] = TextTokenizer(
+            found = self._text_tokenizers.pop(key, None)
+            if found is None:
+                found = TextTokenizer(
                     self._serialized,
                     max_length,
                     long_text,
@@ -275,7 +278,10 @@ class Checkpoint:
                     multiple=length_multiple(self.device),
                     split_special_tokens=self._tokenizer.split_special_tokens,
                 )
-            return self._text_tokenizers[key]
+            self._text_tokenizers[key] = found
+            if len(self._text_tokenizers) > _TEXT_TOKENIZERS:
+                del self._text_tokenizers[next(iter(self._text_tokenizers))]
+            return found
 
 
 _loaded: weakref.WeakValueDictionary[tuple[str, str, Stamp, str, str], Checkpoint] = (

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import weakref
 
 import numpy as np
 import pytest
@@ -175,6 +176,16 @@ def test_special_tokens_in_texts_are_split_where_the_tokenizer_says_so(folder, t
     (tmp_path / "saved").mkdir()
     checkpoint.export(tmp_path / "saved", {})
     assert load(tmp_path / "saved").tokenizer_fingerprint == checkpoint.tokenizer_fingerprint
+
+
+def test_tokenizers_of_the_latest_few_limits_are_kept(folder):
+    checkpoint = load(folder)
+    first = weakref.ref(checkpoint.text_tokenizer(8, "truncate"))
+    others = []
+    for max_length in range(9, 40):
+        others.append(weakref.ref(checkpoint.text_tokenizer(max_length, "truncate")))
+        assert checkpoint.text_tokenizer(8, "truncate") is first()
+    assert sum(other() is not None for other in others) == 3
 
 
 def test_a_replaced_tokenizer_is_loaded_anew(saved_model, tmp_path):
