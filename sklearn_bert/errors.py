@@ -12,12 +12,14 @@ from types import FrameType
 from typing import Any
 
 __all__ = [
+    "TESTED",
     "CacheWarning",
     "LongTextWarning",
     "ModelLoadError",
     "ModelNotFoundError",
     "TableError",
     "TrainingDivergedError",
+    "architecture_error",
     "parameter_error",
     "shortened",
     "shown",
@@ -25,6 +27,18 @@ __all__ = [
     "warn_cut",
 ]
 
+# Architectures that the suite runs, as people know them.
+TESTED = (
+    "BERT",
+    "DistilBERT",
+    "RoBERTa",
+    "XLM-R",
+    "ELECTRA",
+    "ALBERT",
+    "MPNet",
+    "DeBERTa",
+    "ModernBERT",
+)
 _SHOWN = 200
 # Packages whose lines are not those of the user.
 _INSIDE = (__name__.partition(".")[0], "sklearn")
@@ -52,6 +66,27 @@ class TrainingDivergedError(ArithmeticError):
 
 class CacheWarning(UserWarning):
     """The store on disk can't be read or written; results are computed instead."""
+
+
+def architecture_error(model: Any, what: str) -> ModelLoadError:
+    """Build the error for a model that is whole, but not made as this package needs it.
+
+    Parameters
+    ----------
+    model : PreTrainedModel
+        The model.
+    what : str
+        What is wrong with it, as a clause.
+
+    Returns
+    -------
+    ModelLoadError
+        To be raised by the caller.
+    """
+    return ModelLoadError(
+        f"{type(model).__name__} (model type {model.config.model_type!r}) is an architecture that "
+        f"can't be used: {what}. Take an encoder of texts instead; tested are {', '.join(TESTED)}."
+    )
 
 
 def parameter_error(

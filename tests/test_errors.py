@@ -1,11 +1,13 @@
 """Messages name what they are about, and warnings whoever can do something about it."""
 
+import re
 import warnings
+from pathlib import Path
 
 import pytest
 
 from sklearn_bert import BertFeaturizer, BertFineTuneClassifier
-from sklearn_bert.errors import LongTextWarning, warn_caller
+from sklearn_bert.errors import TESTED, LongTextWarning, warn_caller
 
 TEXTS = ["the film is good " * 30, "bad " * 100] * 4
 LABELS = ["up", "down"] * 4
@@ -20,6 +22,12 @@ def test_a_warning_from_outside_the_package_is_at_its_own_line():
     with pytest.warns(UserWarning, match="so it is") as caught:
         warn_caller("so it is", UserWarning)
     assert caught[0].filename == __file__
+
+
+def test_architectures_that_errors_recommend_are_those_of_the_readme():
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    listed = re.search(r"from safetensors: (.*?) and Chinese BERT", readme, re.S)[1]
+    assert tuple(re.split(r",\s+", listed)) == TESTED
 
 
 @pytest.mark.parametrize("method", ["fit", "predict", "predict_proba", "score"])

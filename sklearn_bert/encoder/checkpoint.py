@@ -45,6 +45,7 @@ from sklearn_bert.encoder.loading import (
     stamp,
     using_transformers,
 )
+from sklearn_bert.encoder.probe import check_parts, check_states
 from sklearn_bert.encoder.sources import find_model_folder, weight_files
 from sklearn_bert.encoder.tokenization import TextTokenizer
 from sklearn_bert.errors import ModelLoadError, parameter_error
@@ -104,6 +105,7 @@ class Checkpoint:
         with using_transformers():
             self._tokenizer = load_tokenizer(folder)
             model = load_encoder(folder, PRECISIONS[precision])
+        check_parts(model)
         check_vocabulary(folder, model, self._tokenizer)
         self.parameter_places = parameter_places(model)
         model.to(device)
@@ -124,6 +126,8 @@ class Checkpoint:
         self.state_bytes = self.hidden_size * self.dtype.itemsize
         self.has_pooler = getattr(model, "pooler", None) is not None
         self.max_length = _longest(model, self._tokenizer)
+        self._pad_id = self._tokenizer.pad_token_id or 0
+        check_states(self.lower, self._pad_id, self.max_length)
         self.with_type_ids = "token_type_ids" in self._tokenizer.model_input_names
         self._serialized = self._tokenizer.backend_tokenizer.to_str()
         # What the serialized tokenizer lacks.
@@ -272,7 +276,7 @@ class Checkpoint:
                     self._serialized,
                     max_length,
                     long_text,
-                    pad_id=self._tokenizer.pad_token_id or 0,
+                    pad_id=self._pad_id,
                     with_type_ids=self.with_type_ids,
                     truncation_side=self._tokenizer.truncation_side,
                     multiple=length_multiple(self.device),
@@ -381,8 +385,9 @@ def _find_folder(model: str | os.PathLike[str], revision: str | None) -> Path:
 def _longest(model: PreTrainedModel, tokenizer: Any) -> int:
     """Return the most tokens that both the positions and the tokenizer allow."""
     limits = [int(tokenizer.model_max_length)] if tokenizer.model_max_length < _NO_LENGTH else []
+    # XLNet has -1: as many as there are tokens.
     positions = getattr(model.config, "max_position_embeddings", None)
-    if positions:
+    if positions and positions > 0:
         limits.append(int(positions) - _positions_before_first(model))
     return min(limits, default=_FALLBACK_LENGTH)
 

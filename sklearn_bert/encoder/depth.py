@@ -23,7 +23,7 @@ from transformers import PreTrainedModel
 from sklearn_bert.encoder.execution import without_autocast
 from sklearn_bert.encoder.hooks import weakly, wrap_forward
 from sklearn_bert.encoder.randomness import same_draws
-from sklearn_bert.errors import ModelLoadError, parameter_error
+from sklearn_bert.errors import architecture_error, parameter_error
 
 __all__ = [
     "LowerPart",
@@ -92,16 +92,27 @@ class LowerPart:
         -------
         Tensor of shape (batch, hidden) or None
             The pooler's output, where the model has a pooler and the depth is full.
+
+        Raises
+        ------
+        ModelLoadError
+            If the text passed other modules than the layers that were found.
         """
         device = next(iter(inputs.values())).device
         self._run.passed, self._run.depth, self._run.visit = self.start, depth, visit
+        output = None
         with without_autocast(device):
             try:
                 output = (self._upper or self.model)(**inputs)
             except _DepthReached:
-                return None
+                if depth < self.n_layers:
+                    return None
             finally:
                 self._run.visit = None
+            if output is None or self._run.passed != self.n_layers:
+                raise architecture_error(
+                    self.model, f"a text does not pass {self.n_layers} layers one after another"
+                )
             visit(self.n_layers, output.last_hidden_state)
         pooled: torch.Tensor | None = getattr(output, "pooler_output", None)
         return pooled
@@ -205,11 +216,7 @@ def _find_layers(model: PreTrainedModel) -> list[nn.Module]:
     n_layers = int(model.config.num_hidden_layers)
     full = [modules for modules in lists if len(modules) == n_layers]
     if not (full or lists):
-        raise ModelLoadError(
-            f"{type(model).__name__} has no list of layers, so it can't be run up to a depth. "
-            f"Accepted: encoders such as BERT, RoBERTa, DistilBERT, ELECTRA, ALBERT, MPNet, "
-            f"DeBERTa or ModernBERT."
-        )
+        raise architecture_error(model, "it has no list of layers")
     return list((full or lists)[0])
 
 

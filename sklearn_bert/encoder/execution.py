@@ -25,6 +25,7 @@ __all__ = [
     "has_native_bfloat16",
     "has_slow_mkl",
     "in_batches",
+    "is_out_of_memory",
     "length_multiple",
     "prepare_heap",
     "resolve_batch_tokens",
@@ -213,7 +214,7 @@ class Budget:
         try:
             return work()
         except RuntimeError as error:
-            if not _is_out_of_memory(error) or self.tokens <= 1:
+            if not is_out_of_memory(error) or self.tokens <= 1:
                 raise
         self.tokens = max(1, min(self.tokens, tokens) // 2)
         if self._device.type == "cuda":
@@ -342,7 +343,8 @@ def _cpu_line(name: str) -> str:
     return next((value.strip() for key, _, value in pairs if key.strip() == name), "")
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
+    """Say whether an error means that a device has too little memory."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 

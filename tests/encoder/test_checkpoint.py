@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,16 @@ from sklearn_bert.encoder.checkpoint import load_checkpoint
 from sklearn_bert.encoder.language_model import load_language_model
 from sklearn_bert.encoder.loading import load_encoder
 from sklearn_bert.errors import ModelLoadError
-from tests.models import FAMILIES, HIDDEN, N_LAYERS, TEXTS, Reference, save, write_over
+from tests.models import (
+    FAMILIES,
+    HIDDEN,
+    MAX_LENGTH,
+    N_LAYERS,
+    TEXTS,
+    Reference,
+    save,
+    write_over,
+)
 
 CPU = torch.device("cpu")
 
@@ -186,6 +196,13 @@ def test_tokenizers_of_the_latest_few_limits_are_kept(folder):
         others.append(weakref.ref(checkpoint.text_tokenizer(max_length, "truncate")))
         assert checkpoint.text_tokenizer(8, "truncate") is first()
     assert sum(other() is not None for other in others) == 3
+
+
+def test_a_model_without_a_number_of_positions_has_the_tokenizers_limit(tmp_path):
+    settings = {"n_layer": 4, "n_head": 4, "max_position_embeddings": -1}
+    bloom = replace(FAMILIES["distilbert"], config="BloomConfig", settings=settings)
+    model, tokenizer = bloom.build()
+    assert load(save(tmp_path, model, tokenizer)).max_length == MAX_LENGTH
 
 
 def test_a_replaced_tokenizer_is_loaded_anew(saved_model, tmp_path):

@@ -2,6 +2,7 @@
 
 import re
 import weakref
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -19,7 +20,7 @@ from sklearn_bert.encoder.depth import (
     resolve_layer,
 )
 from sklearn_bert.errors import ModelLoadError
-from tests.models import FAMILIES, N_LAYERS, PAIRS, TEXTS, layers_of
+from tests.models import FAMILIES, HIDDEN, N_LAYERS, PAIRS, TEXTS, layers_of
 
 CPU = torch.device("cpu")
 
@@ -177,8 +178,24 @@ def test_a_layer_that_is_no_integer(layer):
 def test_a_model_without_layers_is_a_clear_error():
     model = nn.Linear(2, 2)
     model.config = BertConfig(num_hidden_layers=2)
-    with pytest.raises(ModelLoadError, match=r"Linear has no list of layers.*Accepted: encoders"):
+    with pytest.raises(ModelLoadError, match=r"^Linear.*it has no list of layers\. Take an"):
         LowerPart(model)
+
+
+@pytest.mark.parametrize(
+    ("config", "settings", "depth"),
+    [
+        # Calls `forward` of its layers, so that hooks in front of them see nothing.
+        ("SqueezeBertConfig", {"embedding_size": HIDDEN}, 1),
+        ("SqueezeBertConfig", {"embedding_size": HIDDEN}, N_LAYERS),
+        # Its layers are several in one, each of which a text passes as often as it has layers.
+        ("AlbertConfig", {"embedding_size": 16, "inner_group_num": N_LAYERS}, N_LAYERS),
+    ],
+)
+def test_a_text_that_passes_more_layers_or_fewer_is_an_error(config, settings, depth):
+    model, tokenizer = replace(FAMILIES["bert"], config=config, settings=settings).build()
+    with pytest.raises(ModelLoadError, match="does not pass 4 layers one after another"):
+        seen_states(LowerPart(model), padded(tokenizer, TEXTS), depth)
 
 
 UNSHARED = [name for name in FAMILIES if name != "albert"]
