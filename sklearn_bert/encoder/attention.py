@@ -92,7 +92,8 @@ def additive_mask(*args: Any, **kwargs: Any) -> torch.Tensor | None:
     visible = boolean_mask(*args, **kwargs)
     if visible is None:
         return None
-    return torch.zeros(visible.shape, device=visible.device).masked_fill_(~visible, _HIDDEN)
+    nothing = torch.zeros(visible.shape, dtype=torch.float32, device=visible.device)
+    return nothing.masked_fill_(~visible, _HIDDEN)
 
 
 def cpu_attention(
@@ -192,6 +193,6 @@ def _with_hidden(
     """Add hidden positions to short texts, so that rows of scores are long enough."""
     added = _LEAST_ROW - key.shape[2]
     if mask is None:
-        mask = torch.zeros((1, 1, 1, key.shape[2]), device=key.device)
+        mask = torch.zeros((1, 1, 1, key.shape[2]), dtype=torch.float32, device=key.device)
     hidden = F.pad(mask, (0, added), value=_HIDDEN)
     return F.pad(key, (0, 0, 0, added)), F.pad(value, (0, 0, 0, added)), hidden

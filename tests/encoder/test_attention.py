@@ -33,6 +33,20 @@ def test_equals_plain_attention(masked, length, dtype, tolerance, scaling):
     torch.testing.assert_close(attended.double(), expected, atol=tolerance, rtol=tolerance)
 
 
+@pytest.mark.parametrize("default", [torch.float16, torch.float64])
+def test_the_default_dtype_changes_nothing(default, saved_model):
+    featurizer = BertFeaturizer(saved_model(), precision="float32", device="cpu", cache=None)
+    # One text alone has no mask, and that of a short one is made.
+    expected = [featurizer.transform(texts) for texts in (TEXTS, ["x"])]
+    torch.set_default_dtype(default)
+    try:
+        found = [featurizer.transform(texts) for texts in (TEXTS, ["x"])]
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for vectors, before in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(vectors, before)
+
+
 def plain_attention(query, key, value, visible):
     """Attend in float64."""
     scores = query.double() @ key.double().mT * 8**-0.5
