@@ -85,6 +85,9 @@ class PassesByEpoch(Callback):
 
 def passes_by_epoch(estimator, X, y, **validation):
     """Fit, and return how many times a text passed a layer, in each epoch."""
+    # Loading tries a model with two texts.
+    settings = {name: getattr(estimator, name) for name in ("model", "precision", "device")}
+    BertFeaturizer(**settings).fit(X)
     counter = PassesByEpoch()
     hook = register_module_forward_hook(counter.count)
     try:
