@@ -34,6 +34,8 @@ DOCUMENTS = [
     ROOT / "README.md",
     *(path for path in sorted((ROOT / "docs").glob("*.md")) if _blocks_of(path)),
 ]
+# They train for half a minute and more.
+SLOW = {"coming_from", "fine_tuning", "freezing", "how_deep", "imbalance", "small_data"}
 OTHERS = [
     pytest.param(document, number, id=f"{document.name}-{'-'.join(block.needs)}-{number}")
     for document in DOCUMENTS
@@ -46,7 +48,13 @@ def _run(block, document, namespace):
     exec(compile(block.code, document.name, "exec"), namespace)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param(path, id=path.name, marks=[pytest.mark.slow] if path.stem in SLOW else [])
+        for path in DOCUMENTS
+    ],
+)
 def test_python_blocks_run(document, capsys):
     blocks = [block for block in _blocks_of(document) if not block.needs]
     assert blocks
