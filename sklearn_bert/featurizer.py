@@ -214,10 +214,9 @@ class BertFeaturizer(PretrainedMixin, TransformerMixin, BaseEstimator):
         wanted = [Kind(layer, pooling) for pooling in poolings for layer in layers]
         vectors, n_cut = encoder.pooled(texts, wanted)
         limit = encoder.checkpoint.max_length
-        chunks = "pass long_text='chunk' to use all of each text"
-        if are_pairs(texts):
-            chunks = "pass long_text='chunk' with pairs='separate' to use all of each text"
-        warn_cut(n_cut, len(texts), encoder.max_length, limit, chunks)
+        chunks = "long_text='chunk'" + (" with pairs='separate'" if are_pairs(texts) else "")
+        remedy = f"pass {chunks} to use all of each text"
+        warn_cut(n_cut, len(texts), encoder.max_length, limit, remedy)
         vectors = vectors.reshape(len(texts), len(poolings), len(layers), -1)
         features = _REDUCE[self.layer_reduction](vectors).reshape(len(texts), -1)
         return _unit_length(features) if self.normalize else features

@@ -47,7 +47,7 @@ from sklearn_bert.encoder.loading import (
 )
 from sklearn_bert.encoder.probe import check_parts, check_states
 from sklearn_bert.encoder.sources import find_model_folder, weight_files
-from sklearn_bert.encoder.tokenization import TextTokenizer
+from sklearn_bert.encoder.tokenization import TextTokenizer, types_single_texts
 from sklearn_bert.errors import ModelLoadError, parameter_error
 
 __all__ = ["Checkpoint", "load_checkpoint"]
@@ -129,7 +129,9 @@ class Checkpoint:
         self._pad_id = self._tokenizer.pad_token_id or 0
         check_states(self.lower, self._pad_id, self.max_length)
         self.with_type_ids = "token_type_ids" in self._tokenizer.model_input_names
-        self._serialized = self._tokenizer.backend_tokenizer.to_str()
+        backend = self._tokenizer.backend_tokenizer
+        self.types_single_texts = self.with_type_ids and types_single_texts(backend)
+        self._serialized = backend.to_str()
         # What the serialized tokenizer lacks.
         settings = self._tokenizer.truncation_side
         if self._tokenizer.split_special_tokens:

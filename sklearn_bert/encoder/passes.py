@@ -94,7 +94,7 @@ class FrozenSettings:
                 str(self.max_length),
                 self.long_text,
                 # Added when types of single texts were: what other models have kept stays valid.
-                *(["typed"] if self.tokenizer().types_single_texts else []),
+                *(["typed"] if self.checkpoint.types_single_texts else []),
             ]
         )
 

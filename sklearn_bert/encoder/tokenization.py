@@ -25,6 +25,7 @@ __all__ = [
     "batch_size",
     "padded_length",
     "portions",
+    "types_single_texts",
 ]
 
 LONG_TEXT = ("truncate", "chunk")
@@ -115,11 +116,6 @@ class TextTokenizer:
         What lengths of batches are a multiple of.
     split_special_tokens : bool, default=False
         Whether special tokens within texts are words as any other.
-
-    Attributes
-    ----------
-    types_single_texts : bool
-        Whether tokens of single texts are not all of type 0, which the model takes for granted.
     """
 
     def __init__(
@@ -147,10 +143,9 @@ class TextTokenizer:
         self._multiple = multiple
         self.pad_id = pad_id
         self._with_type_ids = with_type_ids
-        probe = self._tokenizer.encode("a")
-        self.types_single_texts = with_type_ids and any(probe.type_ids)
-        is_special = probe.special_tokens_mask
-        self._prefix = is_special.index(0) if 0 in is_special else 0
+        self._types_single_texts = with_type_ids and types_single_texts(self._tokenizer)
+        probe = self._tokenizer.encode("a").special_tokens_mask
+        self._prefix = probe.index(0) if 0 in probe else 0
         self._suffix = specials - self._prefix
 
     def windows(self, texts: Sequence[Text]) -> Windows:
@@ -165,7 +160,7 @@ class TextTokenizer:
         flat = [piece for of_text in pieces for piece in of_text]
         ids = [np.array(piece.ids or [self.pad_id], dtype=np.int64) for piece in flat]
         type_ids = None
-        if self._with_type_ids if pairs else self.types_single_texts:
+        if self._with_type_ids if pairs else self._types_single_texts:
             type_ids = [np.array(piece.type_ids or [0], dtype=np.int64) for piece in flat]
         # None where texts are split into windows; elsewhere each is one row.
         cut = np.array([len(encoding) > self._max_length for encoding in encodings])
@@ -295,6 +290,11 @@ def batch_size(length: int, budget: int) -> int:
     fit = max(1, budget // length)
     unit = _ROWS // math.gcd(length, _ROWS)
     return fit // unit * unit or fit
+
+
+def types_single_texts(tokenizer: Tokenizer) -> bool:
+    """Say whether tokens of single texts are not all of type 0, which models take for granted."""
+    return any(tokenizer.encode("a").type_ids)
 
 
 def _kept(encoding: Encoding, max_length: int, side: str) -> np.ndarray:

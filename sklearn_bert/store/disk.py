@@ -136,16 +136,13 @@ class DiskStore(Store):
         """Forget everything, the hit and miss counts too, and give the space back."""
         with self._lock:
             self._hits = self._misses = 0
-        if self._is_there():
-            self._guarded(lambda connection: _clear(connection), None)
+        self._if_there(lambda connection: _clear(connection), None)
 
     def info(self) -> StoreInfo:
         """Tell how full the store is and how this process used it."""
-        entries = size = 0
-        if self._is_there():
-            entries, size = self._guarded(
-                lambda connection: (_count(connection), _used_bytes(connection)), (0, 0)
-            )
+        entries, size = self._if_there(
+            lambda connection: (_count(connection), _used_bytes(connection)), (0, 0)
+        )
         return StoreInfo(entries, size, self._limit, self._hits, self._misses)
 
     @property
@@ -156,8 +153,7 @@ class DiskStore(Store):
     @limit.setter
     def limit(self, limit: int) -> None:
         self._limit = limit
-        if self._is_there():
-            self._guarded(self._shrink, None)
+        self._if_there(self._shrink, None)
 
     def close(self) -> None:
         """Close the connection; the next use opens a new one."""
@@ -183,10 +179,12 @@ class DiskStore(Store):
         """Let other threads work again."""
         self._lock.release()
 
-    def _is_there(self) -> bool:
-        """Say whether there may be anything; whoever only looks leaves no folder behind."""
+    def _if_there(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
+        """Do `work` where there may be anything; whoever only looks leaves no folder behind."""
         with self._lock:
-            return self._connection is not None or _identity(self.path) is not None
+            if self._connection is None and _identity(self.path) is None:
+                return otherwise
+            return self._guarded(work, otherwise)
 
     def _guarded(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
         """Do `work` on the connection; when the disk fails, say so once and go on without."""
