@@ -15,6 +15,8 @@ import pytest
 import sklearn_bert
 
 ROOT = Path(__file__).parents[1]
+# The examples in its docstrings are those of the estimators, and run there.
+collect_ignore = ["text_adapters.py"]
 
 
 @pytest.fixture(scope="session")

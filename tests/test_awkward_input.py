@@ -37,6 +37,7 @@ from sklearn_bert import (
     BertMaskedLM,
 )
 from sklearn_bert.errors import ModelNotFoundError, TrainingDivergedError
+from tests.parameters import parameters_of, regressors_are_slow
 from tests.text_adapters import SINGLE_TEXTS
 
 _TRAINING = {"freeze": "all", "max_epochs": 1, "random_state": 0}
@@ -292,7 +293,7 @@ def held(X, texts):
     return [text.rstrip("\0") for text in texts] if fixed else texts
 
 
-@examples(300, 4_000)
+@examples(150, 4_000)
 def test_any_text_in_any_container_is_answered_as_in_a_list(n, fitted):
     @settings(FIXED, max_examples=n)
     @given(some_texts, st.sampled_from(sorted(CONTAINERS)))
@@ -303,7 +304,7 @@ def test_any_text_in_any_container_is_answered_as_in_a_list(n, fitted):
     check()
 
 
-@examples(150, 2_000)
+@examples(75, 2_000)
 def test_any_pair_in_any_container_is_answered_as_in_a_list(n, make):
     pairs = [(text, text) for text in TEXTS]
     taking_pairs = [estimator for estimator in ESTIMATORS if estimator not in SINGLE_TEXTS]
@@ -639,7 +640,6 @@ def test_weights_that_leave_nothing_are_refused(make):
     assert_refused(lambda: learner.fit(TEXTS, Y, sample_weight=[1, 0, 0, 1]), "sample_weight")
 
 
-PARAMETERS = [(estimator, name) for estimator in ESTIMATORS for name in estimator().get_params()]
 JUNK = [
     *[None, True, False, 0, -1, 1, 2.5, float("nan"), float("inf"), 10**400, -(10**400), 2**63],
     *[Fraction(1, 3), Decimal("0.1"), 1j, 1e308, 1e-320, "", "auto", "junk", "\0", "\ud800", "a b"],
@@ -674,7 +674,7 @@ def try_parameter(make, estimator, name, value):
         assert abs(value) > 1
 
 
-@pytest.mark.parametrize(("estimator", "name"), PARAMETERS)
+@pytest.mark.parametrize(("estimator", "name"), regressors_are_slow(parameters_of(ESTIMATORS)))
 def test_junk_for_any_parameter_is_refused_or_works(estimator, name, make):
     for value in JUNK:
         try_parameter(make, estimator, name, value)
@@ -683,7 +683,7 @@ def test_junk_for_any_parameter_is_refused_or_works(estimator, name, make):
 @examples(200, 4_000)
 def test_any_value_for_any_parameter_is_refused_or_works(n, make):
     @settings(FIXED, max_examples=n)
-    @given(st.sampled_from(PARAMETERS), junk)
+    @given(st.sampled_from(parameters_of(ESTIMATORS)), junk)
     def check(parameter, value):
         try_parameter(make, *parameter, value)
 

@@ -11,7 +11,9 @@ from sklearn_bert import BertFeaturizer, BertFineTuneClassifier, BertFineTuneReg
 from tests.models import TEXTS
 
 FREEZES = ["all", -1, 1, "embeddings", "none"]
-X = [f"{text} {number}" for number in range(4) for text in TEXTS]
+# A regressor trains as a classifier does: one depth with states that are kept, one without.
+OF_REGRESSORS = [-1, "none"]
+X = [f"{text} {number}" for number in range(3) for text in TEXTS]
 UNSEEN = [f"{text}, {text}" for text in TEXTS[:6]]
 Y = np.arange(len(X)) % 3
 
@@ -48,8 +50,9 @@ def results(model, cache):
         }
         classifier = BertFineTuneClassifier(model, early_stopping=True, **settings).fit(X, Y)
         found[f"classifier {freeze}"] = classifier.predict_proba(X + UNSEEN)
-        regressor = BertFineTuneRegressor(model, **settings).fit(X, Y / 7)
-        found[f"regressor {freeze}"] = regressor.predict(X + UNSEEN)
+        if freeze in OF_REGRESSORS:
+            regressor = BertFineTuneRegressor(model, **settings).fit(X, Y / 7)
+            found[f"regressor {freeze}"] = regressor.predict(X + UNSEEN)
     return found
 
 
@@ -81,10 +84,12 @@ def without_kept_states(name):
     return name.split()[-1] not in ("-1", "1")
 
 
-@pytest.mark.parametrize("freeze", FREEZES)
-@pytest.mark.parametrize("estimator", ["classifier", "regressor"])
-def test_predictions_have_the_same_bits(estimator, freeze, runs):
-    name = f"{estimator} {freeze}"
+@pytest.mark.parametrize(
+    "name",
+    [f"classifier {freeze}" for freeze in FREEZES]
+    + [f"regressor {freeze}" for freeze in OF_REGRESSORS],
+)
+def test_predictions_have_the_same_bits(name, runs):
     expected = runs["memory"][name]
     assert len(np.unique(expected, axis=0)) > 1
     for run, found in runs.items():

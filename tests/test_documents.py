@@ -35,9 +35,20 @@ DOCUMENTS = [
     *(path for path in sorted((ROOT / "docs").glob("*.md")) if _blocks_of(path)),
 ]
 # They train for half a minute and more.
-SLOW = {"coming_from", "fine_tuning", "freezing", "how_deep", "imbalance", "small_data"}
+SLOW = {"coming_from", "fine_tuning", "freezing", "how_deep", "imbalance", "small_data", "start"}
+
+
+def _marks(document):
+    return [pytest.mark.slow] if document.stem in SLOW else []
+
+
 OTHERS = [
-    pytest.param(document, number, id=f"{document.name}-{'-'.join(block.needs)}-{number}")
+    pytest.param(
+        document,
+        number,
+        id=f"{document.name}-{'-'.join(block.needs)}-{number}",
+        marks=_marks(document),
+    )
     for document in DOCUMENTS
     for number, block in enumerate(_blocks_of(document))
     if block.needs
@@ -50,10 +61,7 @@ def _run(block, document, namespace):
 
 @pytest.mark.parametrize(
     "document",
-    [
-        pytest.param(path, id=path.name, marks=[pytest.mark.slow] if path.stem in SLOW else [])
-        for path in DOCUMENTS
-    ],
+    [pytest.param(path, id=path.name, marks=_marks(path)) for path in DOCUMENTS],
 )
 def test_python_blocks_run(document, capsys):
     blocks = [block for block in _blocks_of(document) if not block.needs]

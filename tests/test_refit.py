@@ -25,6 +25,7 @@ from sklearn_bert import (
 )
 from sklearn_bert.errors import ModelNotFoundError, TrainingDivergedError
 from tests.models import HIDDEN
+from tests.parameters import parameters_of, regressors_are_slow
 from tests.sameness import differences, fitted_state, snapshot
 
 X = ["the film is good", "bad", "a dull story", "wonderful film"] * 3 + ["", "a very good story, x"]
@@ -121,7 +122,6 @@ ESTIMATORS = {
     BertMaskedLM: (QUICK | {"random_state": 0, "chunk_length": 8}, MASKED),
 }
 TRAINED = [estimator for estimator in ESTIMATORS if "max_epochs" in estimator().get_params()]
-EVERY = [(estimator, name) for estimator in ESTIMATORS for name in estimator().get_params()]
 # What can't change a result: how, where and how talkatively it is computed.
 NO_RESULT = {"device", "cache", "revision", "verbose", "batch_tokens", "gradient_checkpointing"}
 
@@ -183,7 +183,7 @@ def test_the_table_has_every_parameter(estimator):
     assert set(ESTIMATORS[estimator][1]) == set(estimator().get_params())
 
 
-@pytest.mark.parametrize(("estimator", "name"), EVERY)
+@pytest.mark.parametrize(("estimator", "name"), regressors_are_slow(parameters_of(ESTIMATORS)))
 def test_set_params_and_fit_equal_a_new_estimators_fit(estimator, name, make, place):
     case = ESTIMATORS[estimator][1][name]
     used = fit(make(estimator, **case.needs), case.X, Y)
@@ -385,7 +385,7 @@ def fail(estimator, reason):
 
 
 @pytest.mark.parametrize("warm", [False, True])
-@pytest.mark.parametrize(("estimator", "reason"), EVERY_FAILURE)
+@pytest.mark.parametrize(("estimator", "reason"), regressors_are_slow(EVERY_FAILURE))
 def test_a_failed_fit_leaves_the_earlier_one_whole(estimator, reason, warm, make):
     if warm and estimator not in TRAINED:
         return
@@ -399,7 +399,7 @@ def test_a_failed_fit_leaves_the_earlier_one_whole(estimator, reason, warm, make
     assert differences(snapshot(fitted), state) == []
 
 
-@pytest.mark.parametrize(("estimator", "reason"), EVERY_FAILURE)
+@pytest.mark.parametrize(("estimator", "reason"), regressors_are_slow(EVERY_FAILURE))
 def test_a_failed_first_fit_leaves_nothing(estimator, reason, make):
     settings = {"freeze": "all"} if estimator in TRAINED else {}
     unfitted = fail(make(estimator, **settings), reason)

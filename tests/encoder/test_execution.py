@@ -78,9 +78,9 @@ if {given_back}:
     # Each large block by itself, as glibc begins; what it does later depends on what else is kept.
     checkpoint.prepare_heap = lambda: ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 128 * 1024)
 featurizer = BertFeaturizer(cache=None, device="cpu")
-texts = load_sample_reviews().data[:180]
+texts = load_sample_reviews().data[:100]
 faults = []
-for _ in range(6):
+for _ in range(3):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     featurizer.transform(texts)
     faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
