@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from benchmarks.arguments import count, file_to_write
+from benchmarks.forked import forking
 from benchmarks.kept import keeping
 from benchmarks.report import Report
 
@@ -66,7 +67,8 @@ def _run(benchmark: ModuleType, options: argparse.Namespace) -> Report:
         options.repeats = min(repeats, _QUICK_REPEATS) if options.quick else repeats
     report = Report(options.name, _summary(benchmark), vars(options))
     keeps_itself = getattr(benchmark, "KEEPS_ITS_RESULTS", False)
-    with keeping(None if keeps_itself else options.json, vars(options)):
+    kept = keeping(None if keeps_itself else options.json, vars(options))
+    with kept, forking(options.quick):
         benchmark.run(report, options)
         print(report.as_text())
         if options.json is not None and report.tables:

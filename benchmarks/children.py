@@ -14,12 +14,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from benchmarks import forked
 from benchmarks.kept import kept
 
 __all__ = [
@@ -87,6 +89,7 @@ def run_job(job: Job) -> Result:
     """Run a job in a fresh process and return its result, with `peak_bytes` added.
 
     What an earlier run of the same command measured is not measured again; see `benchmarks.kept`.
+    Quick runs fork their processes; see `benchmarks.forked`.
 
     Raises
     ------
@@ -99,6 +102,18 @@ def run_job(job: Job) -> Result:
     before = kept().find(key)
     if before is not None:
         return before
+    # Some variables only count before anything is imported.
+    run = _run_forked if forked.is_on() and not job.environment else _run_afresh
+    code, answer, errors = run(target, job)
+    if code != 0:
+        raise RuntimeError(f"{target} failed:\n{errors[-4000:]}")
+    result: Result = json.loads(answer)
+    kept().add(key, result)
+    return result
+
+
+def _run_afresh(target: str, job: Job) -> tuple[int, str, str]:
+    """Return the exit code, the answer and what was written to the terminal."""
     process = subprocess.run(
         [sys.executable, "-m", "benchmarks.children", target, json.dumps(job.settings)],
         cwd=_ROOT,
@@ -108,11 +123,19 @@ def run_job(job: Job) -> Result:
         encoding="utf-8",
         check=False,
     )
-    if process.returncode != 0:
-        raise RuntimeError(f"{target} failed:\n{process.stderr[-4000:]}")
-    result: Result = json.loads(process.stdout)
-    kept().add(key, result)
-    return result
+    return process.returncode, process.stdout, process.stderr
+
+
+def _run_forked(target: str, job: Job) -> tuple[int, str, str]:
+    """Do as `_run_afresh` does."""
+    with tempfile.TemporaryDirectory() as folder:
+        answer, errors = Path(folder, "answer"), Path(folder, "errors")
+        errors.touch()
+        environment = {**os.environ, **_OFFLINE}
+        code = forked.call(
+            _answer_to_file, target, job.settings, answer, errors, environment=environment
+        )
+        return code, answer.read_text("utf-8") if code == 0 else "", errors.read_text("utf-8")
 
 
 def several_at_a_time(jobs: dict[Key, Job], workers: int) -> Iterator[tuple[Key, Result]]:
@@ -243,10 +266,24 @@ def _child() -> None:
     """Call the function named on the command line; its result alone goes to standard output."""
     answer = os.dup(1)
     os.dup2(2, 1)
-    result = _function(sys.argv[1])(**json.loads(sys.argv[2]))
-    result["peak_bytes"] = peak_memory()
+    result = _answer(sys.argv[1], json.loads(sys.argv[2]))
     with os.fdopen(answer, "w", encoding="utf-8") as out:
-        json.dump(result, out)
+        out.write(result)
+
+
+def _answer_to_file(target: str, settings: dict[str, Any], answer: Path, errors: Path) -> None:
+    """Call a function; its result goes to one file, and all that is written to another."""
+    written = os.open(errors, os.O_WRONLY | os.O_APPEND)
+    os.dup2(written, 1)
+    os.dup2(written, 2)
+    os.chdir(_ROOT)
+    answer.write_text(_answer(target, settings), "utf-8")
+
+
+def _answer(target: str, settings: dict[str, Any]) -> str:
+    result = _function(target)(**settings)
+    result["peak_bytes"] = peak_memory()
+    return json.dumps(result)
 
 
 if __name__ == "__main__":

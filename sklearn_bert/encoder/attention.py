@@ -21,6 +21,7 @@ from transformers.masking_utils import sdpa_mask
 
 from sklearn_bert.encoder.blockwise import attend_in_blocks, softmax_dtype
 from sklearn_bert.encoder.dropout import dropout as drop
+from sklearn_bert.encoder.execution import has_native_bfloat16
 from sklearn_bert.encoder.hooks import wrap_forward
 
 __all__ = ["use_exact_attention", "use_fast_attention"]
@@ -150,8 +151,10 @@ _WAYS = {"cpu": (cpu_attention, additive_mask), "cuda": (gpu_attention, boolean_
 
 def _way(dtype: torch.dtype, length: int, dropout: float) -> Callable[..., torch.Tensor] | None:
     """Return how to attend, or None where PyTorch's fused kernel is faster."""
-    # With dropout, PyTorch has no fused kernel on a CPU.
-    if dtype != torch.bfloat16 and not dropout:
+    # With dropout, PyTorch has no fused kernel on a CPU. Where that only emulates bfloat16, plain
+    # products take up to twenty times as long as the fused kernel, which computes in float32.
+    emulated = dtype == torch.bfloat16 and not has_native_bfloat16(torch.device("cpu"))
+    if not dropout and (dtype != torch.bfloat16 or emulated):
         return _whole if length <= _LONGEST_WHOLE_BEFORE_FUSED.get(dtype, 0) else None
     longest = _LONGEST_WHOLE if torch.is_grad_enabled() else _LONGEST_WHOLE_WITHOUT_GRADIENTS
     # Blocks divide by the share that is kept.

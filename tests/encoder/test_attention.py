@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from sklearn_bert import BertFeaturizer
+from sklearn_bert.encoder import attention
 from sklearn_bert.encoder.attention import cpu_attention
 from tests.models import DECODER, TEXTS, Reference, save
 
@@ -31,6 +32,27 @@ def test_equals_plain_attention(masked, length, dtype, tolerance, scaling):
         scores = scores.masked_fill(~mask, -torch.inf)
     expected = (scores.softmax(-1) @ value.double()).transpose(1, 2)
     torch.testing.assert_close(attended.double(), expected, atol=tolerance, rtol=tolerance)
+
+
+@pytest.mark.parametrize("length", [7, 60, 250])
+@pytest.mark.parametrize("native", [False, True])
+def test_emulated_bfloat16_is_left_to_the_fused_kernel(native, length, module, monkeypatch):
+    """Plain products of it take many times as long."""
+    fused = []
+
+    def count(*args, **kwargs):
+        fused.append(args)
+        return real(*args, **kwargs)
+
+    real = attention.sdpa_attention_forward
+    monkeypatch.setattr(attention, "sdpa_attention_forward", count)
+    monkeypatch.setattr(attention, "has_native_bfloat16", lambda device: native)
+    qkv, visible, added = drawn(torch.bfloat16, length)
+    with torch.no_grad():
+        attended, _ = cpu_attention(module, *qkv, added)
+    assert len(fused) == (not native)
+    expected = plain_attention(*qkv, visible)
+    torch.testing.assert_close(attended.double(), expected, atol=3e-2, rtol=3e-2)
 
 
 @pytest.mark.parametrize("default", [torch.float16, torch.float64])
