@@ -29,7 +29,7 @@ REPEATS = None
 
 def run(report: Report, options: argparse.Namespace) -> None:
     """Measure, and fill the report."""
-    share = 0.05 if options.quick else 1.0
+    share = 0.02 if options.quick else 1.0
     seeds = [0] if options.quick else [0, 1]
     settings = {
         "share": share,

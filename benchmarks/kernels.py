@@ -43,7 +43,7 @@ def run(report: Report, options: argparse.Namespace) -> None:
         for name in (_KEPT, _AS_IT_IS)
     }
     for corpus, rows in _CORPORA.items():
-        settings = {"corpus": corpus, "rows": rows // 8 if options.quick else rows}
+        settings = {"corpus": corpus, "rows": rows // 20 if options.quick else rows}
         jobs |= {
             f"{corpus}, {name}": Job(measure_fit, settings, environment)
             for name, environment in _PAGES.items()

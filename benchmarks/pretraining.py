@@ -23,7 +23,7 @@ from benchmarks.report import Report, mean_and_deviation
 REPEATS = None
 
 _SEEDS = [0, 1, 2]
-_QUICK_ROWS = 120
+_QUICK_ROWS = 60
 _EPOCHS = {"imdb": 3, "chinese": 2}
 _QUICK_EPOCHS = 1
 _HELD_OUT_SHARE = 0.2

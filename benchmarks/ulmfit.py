@@ -21,8 +21,8 @@ from benchmarks.report import Report, mean_and_deviation
 REPEATS = 5
 
 _ROWS = {"sst2": 1000, "emotion": 1500}
-_QUICK_ROWS = 64
-_QUICK_TEST_ROWS = 100
+_QUICK_ROWS = 32
+_QUICK_TEST_ROWS = 50
 # The encoder has six layers: the eighth epoch is the first in which all of it trains.
 _EPOCHS = 8
 _QUICK_EPOCHS = 3
