@@ -70,7 +70,9 @@ def _call(
 ) -> None:
     os.environ.clear()
     os.environ.update(environment)
-    function(*arguments)
-    # As any process does in the end. One of multiprocessing first waits for its own processes, and
-    # joblib's end only here, or after five minutes.
-    threading._shutdown()  # type: ignore[attr-defined]
+    try:
+        function(*arguments)
+    finally:
+        # As any process does in the end. One of multiprocessing first waits for its own processes,
+        # and joblib's end only here, or after five minutes.
+        threading._shutdown()  # type: ignore[attr-defined]
