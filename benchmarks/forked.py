@@ -55,21 +55,24 @@ def call(function: Callable[..., None], *arguments: Any, environment: dict[str, 
     context.set_forkserver_preload(_IMPORTED)
     process = context.Process(target=_call, args=(environment, function, arguments))
     before = dict(os.environ)
-    os.environ.update(environment)
+    _set_environment(environment)
     try:
         process.start()
     finally:
-        os.environ.clear()
-        os.environ.update(before)
+        _set_environment(before)
     process.join()
     return process.exitcode or 0
+
+
+def _set_environment(variables: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(variables)
 
 
 def _call(
     environment: dict[str, str], function: Callable[..., None], arguments: tuple[Any, ...]
 ) -> None:
-    os.environ.clear()
-    os.environ.update(environment)
+    _set_environment(environment)
     try:
         function(*arguments)
     finally:

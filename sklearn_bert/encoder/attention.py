@@ -153,8 +153,8 @@ def _way(dtype: torch.dtype, length: int, dropout: float) -> Callable[..., torch
     """Return how to attend, or None where PyTorch's fused kernel is faster."""
     # With dropout, PyTorch has no fused kernel on a CPU. Where that only emulates bfloat16, plain
     # products take up to twenty times as long as the fused kernel, which computes in float32.
-    emulated = dtype == torch.bfloat16 and not has_native_bfloat16(torch.device("cpu"))
-    if not dropout and (dtype != torch.bfloat16 or emulated):
+    native = dtype == torch.bfloat16 and has_native_bfloat16(torch.device("cpu"))
+    if not dropout and not native:
         return _whole if length <= _LONGEST_WHOLE_BEFORE_FUSED.get(dtype, 0) else None
     longest = _LONGEST_WHOLE if torch.is_grad_enabled() else _LONGEST_WHOLE_WITHOUT_GRADIENTS
     # Blocks divide by the share that is kept.

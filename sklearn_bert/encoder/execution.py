@@ -329,7 +329,13 @@ def _available_devices() -> list[str]:
 
 def _cpu_flags() -> frozenset[str]:
     """Return the processor's features, as far as the system lists them."""
-    return frozenset(_cpu_line("flags").split())
+    return _words(_cpu_line("flags"))
+
+
+@functools.cache
+def _words(line: str) -> frozenset[str]:
+    """Return the words of a line; attention asks for the processor's in each layer."""
+    return frozenset(line.split())
 
 
 @functools.cache
