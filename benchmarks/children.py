@@ -29,6 +29,7 @@ __all__ = [
     "alternate",
     "forget_peak_memory",
     "in_one_process",
+    "page_faults",
     "peak_memory",
     "run_job",
     "several_at_a_time",
@@ -224,6 +225,8 @@ def peak_memory() -> int:
         status = Path("/proc/self/status").read_text()
         return int(status.split("VmHWM:")[1].split()[0]) * 1024
     except (OSError, IndexError):
+        if sys.platform == "win32":
+            return _on_windows("peak_wset")
         import resource
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -237,6 +240,25 @@ def forget_peak_memory() -> None:
     """
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
+
+
+def page_faults() -> int:
+    """Return how many pages this process was given so far without reading a disk.
+
+    Windows counts those that were read from one, too.
+    """
+    if sys.platform == "win32":
+        return _on_windows("num_page_faults")
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
+def _on_windows(name: str) -> int:
+    """Return a number on this process's memory where Python has no `resource`."""
+    import psutil
+
+    return int(getattr(psutil.Process().memory_info(), name))
 
 
 def _target(function: Callable[..., Result]) -> str:

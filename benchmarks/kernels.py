@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import argparse
 import copy
-import resource
 import statistics
 import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.children import Job, alternate
+from benchmarks.children import Job, alternate, page_faults
 from benchmarks.embedded import MAX_LENGTH, auto_precision
 from benchmarks.report import Report, median, spread
 from benchmarks.texts import corpus_texts
@@ -126,12 +125,12 @@ def measure_fit(corpus: str, rows: int) -> dict[str, Any]:
 
 
 def _time_and_faults(work: Callable[[], Any]) -> dict[str, float]:
-    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    faults = page_faults()
     start = time.perf_counter()
     work()
     return {
         "seconds": time.perf_counter() - start,
-        "faults": resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults,
+        "faults": page_faults() - faults,
     }
 
 

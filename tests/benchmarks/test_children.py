@@ -2,11 +2,15 @@
 
 import multiprocessing
 import os
+import pathlib
+import subprocess
+import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
-from benchmarks.children import Job, several_at_a_time
+from benchmarks.children import Job, page_faults, peak_memory, several_at_a_time
 
 
 def halved(number):
@@ -65,3 +69,27 @@ def test_workers_share_the_cores(monkeypatch, told):
     jobs = {number: Job(threads_of_torch) for number in range(2)}
     found = dict(several_at_a_time(jobs, workers=cores))
     assert found == {number: {"threads": cores if told else 1} for number in range(2)}
+
+
+def test_nothing_needs_what_windows_lacks_to_be_listed():
+    program = (
+        "import sys; sys.modules['resource'] = None\n"
+        "from benchmarks.__main__ import main; sys.exit(main([]))"
+    )
+    listed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert listed.returncode == 0, listed.stderr
+    assert "kernels" in listed.stdout
+
+
+def test_memory_is_counted_on_windows_too(monkeypatch):
+    psutil = pytest.importorskip("psutil")
+    found = SimpleNamespace(peak_wset=7_000_000, num_page_faults=1234)
+
+    def refuse(*args):
+        raise OSError
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setitem(sys.modules, "resource", None)
+    monkeypatch.setattr(pathlib.Path, "read_text", refuse)
+    monkeypatch.setattr(psutil, "Process", lambda: SimpleNamespace(memory_info=lambda: found))
+    assert (peak_memory(), page_faults()) == (7_000_000, 1234)
