@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arguments import device_at_hand
 from benchmarks.children import Job, Result, alternate, run_job, together
 from benchmarks.depth_search import search_ours, search_rival
 from benchmarks.embedded import model_folder
@@ -53,7 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--part", nargs="+", choices=_PARTS, default=_PARTS, help="what to measure (default all)"
     )
     parser.add_argument(
-        "--device", choices=("cuda", "cpu"), help="default cuda; cpu shows that it runs"
+        "--device",
+        type=device_at_hand,
+        choices=("cuda", "cpu"),
+        help="default cuda; cpu shows that it runs",
     )
     parser.add_argument(
         "--vocabulary",

@@ -15,7 +15,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from benchmarks.arguments import count
+from benchmarks.arguments import count, device_at_hand
 from benchmarks.children import Job, Result, run_job, several_at_a_time
 from benchmarks.quality_methods import METHODS, measure, suits
 from benchmarks.quality_tables import fill, run_name
@@ -49,7 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), help="default all")
     parser.add_argument("--seeds", nargs="+", type=int, help="default 0 1 2 3 4")
     parser.add_argument(
-        "--device", choices=("cpu", "cuda"), default="cpu", help="what fits run on (default cpu)"
+        "--device",
+        type=device_at_hand,
+        choices=("cpu", "cuda"),
+        default="cpu",
+        help="what fits run on (default cpu)",
     )
     parser.add_argument(
         "--workers", type=count, default=1, metavar="N", help="fits at a time (default 1)"

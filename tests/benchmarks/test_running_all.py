@@ -74,6 +74,15 @@ def test_what_can_not_be_done_is_said_before_anything_is_measured(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("benchmark", ["gpu", "quality"])
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch, capsys, benchmark):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+
+    with pytest.raises(SystemExit):
+        commands.main([benchmark, "--quick", "--device", "cuda"])
+    assert "finds no GPU" in capsys.readouterr().err
+
+
 def test_a_file_stays_as_it_was_where_nothing_was_measured(add_benchmark, capsys, tmp_path):
     file = tmp_path / "sound.json"
     file.write_text("{}")
