@@ -10,7 +10,6 @@ import argparse
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -389,9 +388,7 @@ def _add_notes(report: Report, options: argparse.Namespace) -> None:
             f"beside it: the depths and epochs of the other tables, with the same rows."
         )
     report.note(
-        f"Of the limit: three times the operations of the linear maps in a forward pass, of all "
-        f"tokens without padding, a second, of the best matrix product in that precision. Peak: "
-        f"of the whole process, up to the end of the fit. accelerate "
-        f"{metadata.version('accelerate')}, skorch {metadata.version('skorch')}, setfit "
-        f"{metadata.version('setfit')}."
+        "Of the limit: three times the operations of the linear maps in a forward pass, of all "
+        "tokens without padding, a second, of the best matrix product in that precision. Peak: "
+        "of the whole process, up to the end of the fit."
     )

@@ -17,9 +17,12 @@ _PACKAGES = (
     "torch",
     "transformers",
     "tokenizers",
+    "skorch",
+    "accelerate",
     "sentence-transformers",
     "skrub",
     "embetter",
+    "setfit",
 )
 # What decides how fast a matrix product can be.
 _FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve", "bf16")

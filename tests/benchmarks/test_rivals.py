@@ -1,9 +1,15 @@
 """The recipes of other tools: they learn, predict classes, and freeze what they are told to."""
 
+import argparse
+from importlib import metadata
+
 import numpy as np
 import pytest
 import torch
 
+from benchmarks import finetune
+from benchmarks.machine import versions
+from benchmarks.report import Report
 from benchmarks.rivals import trainer
 from benchmarks.rivals.models import load_classifier
 from benchmarks.rivals.recipes import RECIPES
@@ -146,3 +152,19 @@ def test_setfit_is_bound_only_where_pairs_explode():
     assert steps(some) == -1
     assert steps(many) == 2 * len(many) // 16
     assert steps(np.arange(2000) % 2) == MOST_STEPS
+
+
+def test_only_what_is_measured_need_be_installed(monkeypatch):
+    installed = metadata.version
+
+    def version(package):
+        if package == "setfit":
+            raise metadata.PackageNotFoundError(package)
+        return installed(package)
+
+    monkeypatch.setattr(metadata, "version", version)
+    report = Report("finetune", "Something.", {})
+    finetune._add_notes(report, argparse.Namespace(rivals=["skorch"], repeats=1))
+    assert "skorch" in report.notes[1]
+    assert versions()["skorch"] == installed("skorch")
+    assert "setfit" not in versions()
