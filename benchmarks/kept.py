@@ -1,7 +1,7 @@
 """What a run has measured so far, so that the same command goes on where it was stopped.
 
 It lies in a folder beside the file that `--json` names, and goes when that file is written. Results
-of other options, code, packages or of another machine are not taken for those of this run.
+of other options, code, packages, threads or of another machine are not taken for those of this run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import machine, versions
+from benchmarks.machine import machine, thread_settings, versions
 
 __all__ = ["Kept", "keeping", "kept", "working_folder"]
 
@@ -50,6 +50,7 @@ class Kept:
             "options": settings,
             "code": _code(),
             "machine": machine(),
+            "threads": thread_settings(),
             "packages": versions(),
         }
         # As it is read again.

@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["device_name", "machine", "versions", "where"]
+__all__ = ["device_name", "machine", "thread_settings", "versions", "where"]
 
 _PACKAGES = (
     "sklearn-bert",
@@ -23,6 +23,12 @@ _PACKAGES = (
     "skrub",
     "embetter",
     "setfit",
+)
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "TOKENIZERS_PARALLELISM",
 )
 # What decides how fast a matrix product can be.
 _FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve", "bf16")
@@ -50,6 +56,11 @@ def device_name(device: str) -> str:
     import torch
 
     return torch.cuda.get_device_name(device)
+
+
+def thread_settings() -> dict[str, str]:
+    """Return the environment variables on threads that are set."""
+    return {name: os.environ[name] for name in _THREADS if name in os.environ}
 
 
 def versions() -> dict[str, str]:

@@ -12,16 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import machine, versions
+from benchmarks.machine import machine, thread_settings, versions
 
 __all__ = ["Report", "deviation", "mean_and_deviation", "median", "spread"]
-
-_THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "TOKENIZERS_PARALLELISM",
-)
 
 
 @dataclass(frozen=True)
@@ -118,7 +111,7 @@ class Report:
 
 def _command() -> str:
     """Return what was typed, with the thread settings that it was typed under."""
-    threads = [f"{name}={os.environ[name]}" for name in _THREADS if name in os.environ]
+    threads = [f"{name}={value}" for name, value in thread_settings().items()]
     return " ".join([*threads, "python -m benchmarks", *sys.argv[1:]])
 
 

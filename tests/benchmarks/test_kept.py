@@ -101,7 +101,13 @@ def test_results_of_other_options_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("function", "said"), [("_code", "code"), ("machine", "machine"), ("versions", "packages")]
+    ("function", "said"),
+    [
+        ("_code", "code"),
+        ("machine", "machine"),
+        ("thread_settings", "threads"),
+        ("versions", "packages"),
+    ],
 )
 def test_results_of_other_code_or_machines_are_refused(tmp_path, monkeypatch, function, said):
     Kept(tmp_path, SETTINGS)
