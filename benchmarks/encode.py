@@ -205,7 +205,7 @@ def _timed(
     seconds = time.perf_counter() - start
     tokens_after, padded_after = tokens()
     if not Path(vectors).exists():
-        np.save(vectors, np.asarray(result, dtype=np.float32))
+        _save(vectors, result)
     return {
         "seconds": seconds,
         "texts": len(texts),
@@ -213,6 +213,14 @@ def _timed(
         "tokens": tokens_after - tokens_before,
         "padded_tokens": padded_after - padded_before,
     }
+
+
+def _save(vectors: str, result: Any) -> None:
+    """Write vectors in one step: a run that goes on would take a torn file for a whole one."""
+    part = Path(f"{vectors}.new")
+    with part.open("wb") as file:
+        np.save(file, np.asarray(result, dtype=np.float32))
+    part.replace(vectors)
 
 
 def _precisions(quick: bool) -> list[str]:

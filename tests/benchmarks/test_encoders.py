@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks import encode
 from benchmarks.embedded import MAX_LENGTH
 from benchmarks.rivals.encoders import ENCODERS, STEPS, padded_tutorial
 from sklearn_bert import BertFeaturizer
@@ -72,6 +73,22 @@ def test_all_work_as_a_step_in_a_search(tool, ours):
 
     for vectors in (pipeline.fit_transform(X), pipeline["bert"].transform(X)):
         np.testing.assert_allclose(unit(np.asarray(vectors)), ours, atol=1e-5)
+
+
+def test_vectors_are_there_as_a_whole_or_not_at_all(monkeypatch, tmp_path):
+    file = tmp_path / "vectors.npy"
+
+    def stopped(target, vectors):
+        target.write(b"half of")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "save", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            encode._save(str(file), np.ones((2, 3)))
+    assert not file.exists()
+    encode._save(str(file), np.ones((2, 3)))
+    np.testing.assert_array_equal(np.load(file), np.ones((2, 3), dtype=np.float32))
 
 
 def test_the_tutorial_can_take_the_first_token():
