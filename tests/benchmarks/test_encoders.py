@@ -75,6 +75,20 @@ def test_all_work_as_a_step_in_a_search(tool, ours):
         np.testing.assert_allclose(unit(np.asarray(vectors)), ours, atol=1e-5)
 
 
+def test_the_pipeline_returns_tensors(monkeypatch):
+    from transformers import FeatureExtractionPipeline
+
+    postprocess, returned = FeatureExtractionPipeline.postprocess, []
+
+    def watched(*args, **settings):
+        returned.append(postprocess(*args, **settings))
+        return returned[-1]
+
+    monkeypatch.setattr(FeatureExtractionPipeline, "postprocess", watched)
+    ENCODERS["transformers pipeline"]().encode(TEXTS[:2])
+    assert [tuple(states.shape[:2]) for states in returned] == [(1, 5), (1, 3)]
+
+
 def test_vectors_are_there_as_a_whole_or_not_at_all(monkeypatch, tmp_path):
     file = tmp_path / "vectors.npy"
 
