@@ -69,9 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=list(_SST2),
         help="the depths to train at on SST-2 (default all)",
     )
-    parser.add_argument(
-        "--seeds", nargs="+", type=int, default=_SEEDS, help="for SST-2 (default 0 to 4)"
-    )
+    parser.add_argument("--seeds", nargs="+", type=int, help="for SST-2 (default 0 to 4)")
 
 
 def run(report: Report, options: argparse.Namespace) -> None:
@@ -80,7 +78,7 @@ def run(report: Report, options: argparse.Namespace) -> None:
     settings = {
         "sst2": {
             "depths": {name: _SST2[name] for name in options.freeze},
-            "seeds": options.seeds[:1] if options.quick else options.seeds,
+            "seeds": options.seeds or (_SEEDS[:1] if options.quick else _SEEDS),
         },
         "emotion": {"depths": _EMOTION, "seeds": [0]},
     }

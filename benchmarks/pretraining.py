@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--part", nargs="+", choices=list(_PARTS), default=list(_PARTS), help="default both"
     )
-    parser.add_argument("--seeds", nargs="+", type=int, default=_SEEDS, help="default 0 1 2")
+    parser.add_argument("--seeds", nargs="+", type=int, help="default 0 1 2")
     parser.add_argument(
         "--epochs",
         type=count,
@@ -51,9 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(report: Report, options: argparse.Namespace) -> None:
     """Measure, and fill the report."""
-    seeds = options.seeds[:1] if options.quick else options.seeds
+    seeds = options.seeds or (_SEEDS[:1] if options.quick else _SEEDS)
     for part in options.part:
-        epochs = _QUICK_EPOCHS if options.quick else options.epochs or _EPOCHS[part]
+        epochs = options.epochs or (_QUICK_EPOCHS if options.quick else _EPOCHS[part])
         report.runs[part] = []
         for seed in seeds:
             job = Job(

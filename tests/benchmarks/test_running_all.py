@@ -94,6 +94,27 @@ def test_a_file_stays_as_it_was_where_nothing_was_measured(add_benchmark, capsys
     assert "Nothing was measured" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "settings"),
+    [
+        (["pretraining", "--seeds", "3", "--epochs", "7"], {"seed": 3, "epochs": 7}),
+        (["depths", "--seeds", "3", "4"], {"seeds": [3, 4]}),
+    ],
+)
+@pytest.mark.parametrize("quick", [[], ["--quick"]])
+def test_what_is_asked_for_is_done_in_a_quick_run_too(monkeypatch, arguments, settings, quick):
+    asked = []
+
+    def stop(job):
+        asked.append(job.settings)
+        raise RuntimeError("enough")
+
+    monkeypatch.setattr(f"benchmarks.{arguments[0]}.run_job", stop)
+    with pytest.raises(RuntimeError, match="enough"):
+        commands.main([*arguments, *quick])
+    assert asked[0].items() >= settings.items()
+
+
 def test_every_benchmark_says_what_it_measures():
     parser, benchmarks = commands._parser()
 
