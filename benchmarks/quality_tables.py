@@ -175,5 +175,8 @@ def _collapsed(results: list[Result]) -> list[str]:
 def _predicts_one_class(result: Result) -> bool:
     """Whether all classes but one have an F1 of 0, as the mean over classes then tells."""
     share = result["accuracy"]
+    if share == 0:
+        # Of few rows all may be wrong, which tells nothing.
+        return False
     n_classes = 2 * share / (1 + share) / result["f1"]
     return n_classes > 1.5 and math.isclose(n_classes, round(n_classes), rel_tol=1e-9)

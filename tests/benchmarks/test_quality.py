@@ -180,7 +180,13 @@ def test_who_guesses_the_larger_class_is_not_the_best():
 
 @pytest.mark.parametrize(
     ("accuracy", "f1", "collapsed"),
-    [(0.75, 3 / 7, True), (0.75, 0.43, False), (0.5, 1 / 9, True), (0.8, 0.8, False)],
+    [
+        (0.75, 3 / 7, True),
+        (0.75, 0.43, False),
+        (0.5, 1 / 9, True),
+        (0.8, 0.8, False),
+        (0.0, 0.0, False),
+    ],
 )
 def test_fits_that_end_with_one_class_are_told(accuracy, f1, collapsed):
     report = report_of({"trainer": f1}, trainer={0: accuracy, 1: accuracy})
