@@ -243,13 +243,14 @@ def _data(
 
     train, test = fetch_sst2(subset="train"), fetch_sst2(subset="test")
     rows = np.arange(len(train.data))
-    if rows_a_class is not None:
+    if rows_a_class is None:
+        rows = rows[:n_rows]
+    else:
         shuffled = np.random.default_rng(seed).permutation(rows)
         classes = np.unique(train.target)
         rows = np.sort(
             np.concatenate([shuffled[train.target[shuffled] == c][:rows_a_class] for c in classes])
         )
-    rows = rows[:n_rows]
     return (
         [train.data[row] for row in rows],
         train.target[rows],

@@ -16,6 +16,7 @@ from benchmarks.rivals.recipes import RECIPES
 from benchmarks.rivals.setfit import MOST_STEPS, default_pairs, steps
 from benchmarks.rivals.trainer import run_frozen_without_gradients
 from benchmarks.rivals.training import encode_labels, tokenize
+from tests import needs
 
 # What others warn of is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -168,3 +169,12 @@ def test_only_what_is_measured_need_be_installed(monkeypatch):
     assert "skorch" in report.notes[1]
     assert versions()["skorch"] == installed("skorch")
     assert "setfit" not in versions()
+
+
+@needs.corpora
+def test_rows_a_class_are_as_many_as_the_table_says():
+    texts, labels, *_ = finetune._data(n_rows=20, n_test=1, rows_a_class=16, seed=0)
+    assert len(texts) == 32
+    assert np.bincount(labels).tolist() == [16, 16]
+    texts, *_ = finetune._data(n_rows=20, n_test=1, rows_a_class=None, seed=0)
+    assert len(texts) == 20
