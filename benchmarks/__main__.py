@@ -70,11 +70,12 @@ def _run(benchmark: ModuleType, options: argparse.Namespace) -> Report:
     kept = keeping(None if keeps_itself else options.json, vars(options))
     with kept, forking(options.quick):
         benchmark.run(report, options)
-        print(report.as_text())
+        # First, since a pipe may be closed, and not all terminals can show all characters.
         if options.json is not None and report.tables:
             report.write(options.json)
         elif options.json is not None:
             print(f"Nothing was measured; {options.json} is as it was.", file=sys.stderr)
+        print(report.as_text())
     return report
 
 

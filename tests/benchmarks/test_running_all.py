@@ -1,5 +1,6 @@
 """`python -m benchmarks --all`: each is run, whatever becomes of the one before it."""
 
+import io
 import sys
 from types import ModuleType
 
@@ -113,6 +114,18 @@ def test_what_is_asked_for_is_done_in_a_quick_run_too(monkeypatch, arguments, se
     with pytest.raises(RuntimeError, match="enough"):
         commands.main([*arguments, *quick])
     assert asked[0].items() >= settings.items()
+
+
+def test_what_was_measured_is_written_though_it_can_not_be_shown(
+    add_benchmark, monkeypatch, tmp_path
+):
+    file = tmp_path / "sound.json"
+    add_benchmark("sound", lambda report, options: report.table("Arrows", ["→"], [["→"]]))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+
+    with pytest.raises(UnicodeEncodeError):
+        commands.main(["sound", "--json", str(file)])
+    assert "→" in file.read_text("utf-8")
 
 
 def test_every_benchmark_says_what_it_measures():
