@@ -41,8 +41,10 @@ def run(report: Report, options: argparse.Namespace) -> None:
         ],
     )
     report.note(
-        "Features are scaled by StandardScaler and classified by LogisticRegression(C=0.01). "
-        "Seconds: fit and score, the store cold, the model loaded."
+        "Features are scaled by StandardScaler and classified by LogisticRegression(C=0.01), "
+        "TF-IDF by LogisticRegression(C=10). Layer 5 was seen to be the best on these test rows; "
+        "cross-validation within the training rows finds it too, and both C, in the benchmark "
+        "quality. Seconds: fit and score, the store cold, the model loaded."
     )
 
 
