@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping
 from torch.nn.modules.module import register_module_forward_hook
 
 from sklearn_bert import BertFeaturizer, BertFineTuneClassifier, BertFineTuneRegressor, finetuning
@@ -264,6 +264,17 @@ def test_the_weights_of_the_best_epoch_come_back_whatever_trained_in_it(best, ma
         if torch.equal(weights, pretrained[name])
     }
     assert untouched >= {name for name in pretrained if -1 <= places[name] <= N_LAYERS - best}
+
+
+@pytest.mark.parametrize("best", [1, 2, 3])
+def test_skorch_goes_back_to_the_best_epoch_whatever_trained_in_it(best, make):
+    stop = EarlyStopping(patience=2, load_best=True, sink=str)
+    settings = {"lr_schedule": "constant", "callbacks": [Worsens(best + 1), stop]}
+    stopped = make(**settings).fit(ANY_LENGTH, Y, X_val=ANY_LENGTH, y_val=Y)
+    kept = min(stopped.history_[1:], key=lambda row: row["valid_loss"])
+    assert kept["epoch"] == best < len(stopped.history_) - 1
+    for classifier in (stopped, pickle.loads(pickle.dumps(stopped))):
+        assert loss_of(classifier, ANY_LENGTH, Y) == pytest.approx(kept["valid_loss"], rel=1e-4)
 
 
 def loss_of(classifier, X, y):

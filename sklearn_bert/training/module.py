@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -220,6 +221,27 @@ class FineTuneModule(nn.Module):
     def trained_parameters(self) -> list[nn.Parameter]:
         """Return all parameters that train: the head's, then the encoder's."""
         return [*self.head.parameters(), *self.encoder_parameters.values()]
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        """Return the weights under the same names in each stage of a training."""
+        with self._whole():
+            state: dict[str, Any] = super().state_dict(*args, **kwargs)
+        return state
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """Take the weights of any stage of a training over."""
+        with self._whole():
+            return super().load_state_dict(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Have all that trains at any time in the encoder, whatever part of it runs now."""
+        runs = self.encoder
+        self.encoder = self._parts[min(self._parts)] if self._parts else runs
+        try:
+            yield
+        finally:
+            self.encoder = runs
 
     def __getstate__(self) -> dict[str, Any]:
         """Keep what was trained as arrays, which know no device; the rest is found again."""
