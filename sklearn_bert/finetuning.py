@@ -21,6 +21,7 @@ from torch import nn
 
 from sklearn_bert.arrays import check_sample_weight
 from sklearn_bert.encoder.checkpoint import Checkpoint
+from sklearn_bert.encoder.execution import with_gradients
 from sklearn_bert.encoder.freezing import Freezing, resolve_freeze, unfreeze_gradually
 from sklearn_bert.encoder.frozen import FrozenEncoder
 from sklearn_bert.encoder.pairs import PAIRS, check_pairs
@@ -184,7 +185,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
             "max_length_": encoder.max_length,
             "lr_": resolved_lr(self.lr, encoder.checkpoint.hidden_size),
         }
-        with own_randomness(seed, encoder.checkpoint.device):
+        with own_randomness(seed, encoder.checkpoint.device), with_gradients():
             module = self._module(encoder, stages, targets)
             fitted["n_trainable_parameters_"] = module.n_trainable_parameters()
             self._train(module, encoder, stages, samples, validation, targets, seed, fitted)

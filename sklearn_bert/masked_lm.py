@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_bert.encoder.checkpoint import Checkpoint
 from sklearn_bert.encoder.corpus import CorpusTokenizer, Segmenter
+from sklearn_bert.encoder.execution import with_gradients
 from sklearn_bert.encoder.freezing import Freezing, resolve_freeze
 from sklearn_bert.encoder.language_model import save_language_model
 from sklearn_bert.encoder.randomness import own_randomness
@@ -277,7 +278,7 @@ class BertMaskedLM(PretrainedMixin, BaseEstimator):
             texts, held_out = self._hold_out(texts, seed)
         train = self._masked("X", texts, checkpoint, np.random.default_rng((seed, 1)))
         validation = None if held_out is None else self._masked("X_val", held_out, checkpoint)
-        with own_randomness(seed, checkpoint.device):
+        with own_randomness(seed, checkpoint.device), with_gradients():
             module = self._module(checkpoint, freezing)
             lr = resolved_lr(self.lr, checkpoint.hidden_size)
             new_head_lr = lr if module.has_pretrained_head else _NEW_HEAD_LR

@@ -242,6 +242,19 @@ def test_same_seed_same_predictions_and_global_generators_are_left_alone(make):
     assert not np.allclose(first, other)
 
 
+@pytest.mark.parametrize("freeze", ["all", -1, "none"])
+@pytest.mark.parametrize("without_gradients", [torch.no_grad, torch.inference_mode])
+def test_it_trains_where_the_caller_wants_no_gradients(without_gradients, freeze, make):
+    expected = make(freeze=freeze).fit(X, Y).predict_proba(X)
+    sklearn_bert.cache.clear()
+    with without_gradients():
+        classifier = make(freeze=freeze).fit(X, Y)
+        assert not torch.is_grad_enabled()
+    np.testing.assert_array_equal(classifier.predict_proba(X), expected)
+    # And goes on elsewhere.
+    classifier.set_params(warm_start=True).fit(X, Y)
+
+
 def test_batch_company_and_order_change_nothing_in_prediction(make):
     classifier = make(freeze=-2).fit(X, Y)
     expected = classifier.predict_proba(X)

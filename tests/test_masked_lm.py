@@ -146,6 +146,14 @@ def test_the_same_seed_gives_the_same_weights_and_others_do_not(make):
     assert not all(torch.equal(first[name], other[name]) for name in first)
 
 
+@pytest.mark.parametrize("without_gradients", [torch.no_grad, torch.inference_mode])
+def test_it_trains_where_the_caller_wants_no_gradients(without_gradients, make):
+    expected = weights_of(make().fit(X))
+    with without_gradients():
+        found = weights_of(make().fit(X))
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
 def test_global_generators_are_left_alone(make):
     before = torch.random.get_rng_state(), random.getstate()
     # The state that others may rely on.

@@ -32,6 +32,7 @@ __all__ = [
     "resolve_device",
     "resolve_precision",
     "to_device",
+    "with_gradients",
     "without_autocast",
 ]
 
@@ -154,6 +155,16 @@ def to_device(inputs: dict[str, torch.Tensor], device: torch.device) -> dict[str
     if device.type != "cuda":
         return {name: tensor.to(device) for name, tensor in inputs.items()}
     return {name: _pinned(given).to(device, non_blocking=True) for name, given in inputs.items()}
+
+
+@contextlib.contextmanager
+def with_gradients() -> Iterator[None]:
+    """Make weights that can be trained, and train them, whether the caller wants gradients or not.
+
+    Whoever has switched them off means passes of their own.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
 
 
 @contextlib.contextmanager
