@@ -404,6 +404,8 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
 
     def _saved_checkpoint(self) -> Checkpoint:
         check_is_fitted(self, "net_")
+        # They may have been set since, and are checked when the folder is read.
+        check_tuning_parameters(self)
         return self.reference_.encoder().checkpoint
 
     def _sentence_model(self, checkpoint: Checkpoint) -> SentenceModel:

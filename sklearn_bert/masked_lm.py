@@ -365,7 +365,7 @@ class BertMaskedLM(PretrainedMixin, BaseEstimator):
         return EncoderReference(self.model, self.revision, None, self.device, self.precision, None)
 
     def _check_parameters(self) -> None:
-        check_tuning_parameters(self, least_epochs=0, auto=("lr", "head_lr"))
+        self._check_tuning_parameters()
         if self.word_segmenter is None:
             return
         remedy = ""
@@ -375,6 +375,9 @@ class BertMaskedLM(PretrainedMixin, BaseEstimator):
             remedy = "It says what whole words are: pass whole_word_masking=True with it."
         accepted = "a callable from a text to the list of its words, or None"
         raise parameter_error("word_segmenter", self.word_segmenter, accepted, remedy)
+
+    def _check_tuning_parameters(self) -> None:
+        check_tuning_parameters(self, least_epochs=0, auto=("lr", "head_lr"))
 
     def _check_chunk_length(self, checkpoint: Checkpoint) -> None:
         most = checkpoint.max_length
@@ -491,6 +494,8 @@ class BertMaskedLM(PretrainedMixin, BaseEstimator):
 
     def _saved_checkpoint(self) -> Checkpoint:
         check_is_fitted(self, "net_")
+        # They may have been set since, and are checked when the folder is read.
+        self._check_tuning_parameters()
         return self._checkpoint()
 
     def _to_saved(self) -> Saved:

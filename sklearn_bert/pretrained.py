@@ -109,7 +109,8 @@ class PretrainedMixin:
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If the folder is the one that the estimator's own model is read from, or a file.
+            If the folder is the one that the estimator's own model is read from, or a file, or if
+            a parameter that was set since the fit can't be used.
         TypeError
             If labels are of a type that JSON has no form for.
         ModelLoadError

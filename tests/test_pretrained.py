@@ -301,6 +301,16 @@ def test_parameters_set_after_fit_do_not_change_what_was_fitted(fitted, tmp_path
     assert loaded.get_params()["freeze"] == "none"
 
 
+@pytest.mark.parametrize("case", ["featurizer", "head", "regressor", "language"])
+def test_parameters_set_after_fit_that_could_not_be_read_are_not_saved(case, fitted, tmp_path):
+    estimator, _ = fitted(case)
+    with pytest.raises(ValueError, match="verbose=2 can't be used"):
+        estimator.set_params(verbose=2).save_pretrained(tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
+    estimator.set_params(verbose=1).save_pretrained(tmp_path / "saved")
+    type(estimator).from_pretrained(tmp_path / "saved")
+
+
 def test_a_save_replaces_an_earlier_one(fitted, tmp_path):
     fitted("top")[0].save_pretrained(tmp_path)
     estimator, texts = fitted("regressor")
