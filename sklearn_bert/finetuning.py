@@ -280,6 +280,11 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
             given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
             raise ValueError(f"{given} was passed without {missing}. Pass both, or neither.")
         if X_val is None:
+            if sample_weight_val is not None:
+                raise ValueError(
+                    "sample_weight_val was passed without X_val and y_val. Pass all of them; what "
+                    "early_stopping holds out has the weights of sample_weight."
+                )
             return None
         texts = check_texts(X_val, "X_val")
         _check_kind("X_val", texts, of_pairs)

@@ -613,6 +613,8 @@ def test_bad_targets_and_validation_data_are_named(make):
         classifier.fit(X, [np.nan, *(Y[1:] == "up")])
     with pytest.raises(ValueError, match="X_val was passed without y_val"):
         classifier.fit(X, Y, X_val=X)
+    with pytest.raises(ValueError, match="sample_weight_val was passed without X_val"):
+        classifier.fit(X, Y, sample_weight_val=np.ones(len(X)))
     with pytest.raises(ValueError, match=r"y_val has classes that the model does not know: .*new"):
         classifier.fit(X, Y, X_val=X[:2], y_val=["up", "new"])
     with pytest.raises(ValueError, match="40 texts and sample_weight has 1 weights"):
