@@ -303,10 +303,11 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
                 random_state=seed,
             )
         except ValueError as error:
+            what = "samples" if targets.strata is None else "each class"
             raise parameter_error(
                 "validation_fraction",
                 self.validation_fraction,
-                "a share that leaves each class in both parts",
+                f"a share that leaves {what} in both parts",
                 f"{error} Pass X_val and y_val to fit, or early_stopping=False.",
             ) from error
         return samples.take(train), samples.take(held_out)

@@ -274,10 +274,12 @@ class BertMaskedLM(PretrainedMixin, BaseEstimator):
         checkpoint = reference.encoder(int(self.verbose)).checkpoint
         freezing = self._freezing(checkpoint)
         seed = seed_from(self.random_state)
+        held_out_is = "X_val"
         if held_out is None and self.early_stopping:
             texts, held_out = self._hold_out(texts, seed)
+            held_out_is = "What early_stopping holds out of X"
         train = self._masked("X", texts, checkpoint, np.random.default_rng((seed, 1)))
-        validation = None if held_out is None else self._masked("X_val", held_out, checkpoint)
+        validation = None if held_out is None else self._masked(held_out_is, held_out, checkpoint)
         with own_randomness(seed, checkpoint.device), with_gradients():
             module = self._module(checkpoint, freezing)
             lr = resolved_lr(self.lr, checkpoint.hidden_size)

@@ -444,6 +444,8 @@ def test_bad_texts_are_named(make):
         make().fit(["", "[SEP]"])
     with pytest.raises(ValueError, match="X_val has no token that could be masked"):
         make().fit(X, X_val=["嗯"])
+    with pytest.raises(ValueError, match="What early_stopping holds out of X has no token"):
+        make(early_stopping=True, validation_fraction=0.5).fit(["good", ""])
     with pytest.raises(ValueError, match="X has no token that could be masked"):
         make().fit(X).perplexity([""])
     with pytest.raises(TypeError, match="X is a str"):

@@ -122,6 +122,11 @@ def test_bad_targets_are_named(y, message, make):
         make().fit(X, y)
 
 
+def test_nothing_to_hold_out_is_no_matter_of_classes(make):
+    with pytest.raises(ValueError, match="leaves samples in both parts"):
+        make(freeze="all", early_stopping=True).fit(X[:1], Y[:1])
+
+
 def test_validation_targets_need_as_many_outputs(make):
     with pytest.raises(ValueError, match="y_val has 2 outputs and y has 1"):
         make().fit(X, Y, X_val=X, y_val=np.column_stack([Y, Y]))
