@@ -7,7 +7,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["MAX_LENGTH", "auto_precision", "matrix_flop", "model_config", "model_folder"]
+__all__ = [
+    "MAX_LENGTH",
+    "auto_precision",
+    "matrix_flop",
+    "model_config",
+    "model_folder",
+    "native_precisions",
+]
 
 # Where sentence-transformers cuts texts for this model; all others are told to do so too.
 MAX_LENGTH = 256
@@ -32,6 +39,11 @@ def auto_precision(device: str = "cpu") -> str:
     from sklearn_bert.encoder.execution import resolve_device, resolve_precision
 
     return resolve_precision("auto", resolve_device(device))
+
+
+def native_precisions() -> list[str]:
+    """Return those that this processor computes in: float32, and what "auto" means if another."""
+    return list(dict.fromkeys(["float32", auto_precision()]))
 
 
 def matrix_flop(lengths: Iterable[int], config: dict[str, Any]) -> tuple[int, int]:

@@ -16,11 +16,18 @@ import numpy as np
 from benchmarks import encode_tables
 from benchmarks.arguments import count
 from benchmarks.children import Job, Result, alternate, run_job
-from benchmarks.embedded import MAX_LENGTH, auto_precision, matrix_flop, model_config, model_folder
+from benchmarks.embedded import (
+    MAX_LENGTH,
+    auto_precision,
+    matrix_flop,
+    model_config,
+    model_folder,
+    native_precisions,
+)
 from benchmarks.encode_tables import LIMIT, Competitor, name_of_run
 from benchmarks.kept import working_folder
 from benchmarks.matmul import limit_job
-from benchmarks.report import Report
+from benchmarks.report import Report, in_one_step
 from benchmarks.rivals.encoders import ENCODERS, REFERENCE
 from benchmarks.texts import CORPORA, corpus_texts
 
@@ -65,7 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(report: Report, options: argparse.Namespace) -> None:
     """Measure, and fill the report."""
-    precisions = options.precision or _precisions(options.quick)
+    default = [auto_precision()] if options.quick else native_precisions()
+    precisions = options.precision or default
     n_texts = options.texts or (_QUICK_TEXTS if options.quick else None)
     competitors = _competitors(precisions, [REFERENCE, *options.tools])
     config = model_config()
@@ -216,16 +224,9 @@ def _timed(
 
 
 def _save(vectors: str, result: Any) -> None:
-    """Write vectors in one step: a run that goes on would take a torn file for a whole one."""
-    part = Path(f"{vectors}.new")
-    with part.open("wb") as file:
+    """Write vectors: a run that goes on would take a torn file for a whole one."""
+    with in_one_step(Path(vectors)) as part, part.open("wb") as file:
         np.save(file, np.asarray(result, dtype=np.float32))
-    part.replace(vectors)
-
-
-def _precisions(quick: bool) -> list[str]:
-    """Return float32 and what "auto" means, which alone is measured when it has to be quick."""
-    return list(dict.fromkeys(([] if quick else ["float32"]) + [auto_precision()]))
 
 
 def _competitors(precisions: Sequence[str], tools: Sequence[str]) -> list[Competitor]:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.children import Job, alternate, page_faults
-from benchmarks.embedded import MAX_LENGTH, auto_precision
+from benchmarks.embedded import MAX_LENGTH, auto_precision, native_precisions
 from benchmarks.report import Report, median, spread
 from benchmarks.texts import corpus_texts
 
@@ -22,8 +22,6 @@ _TOKENS = 1024
 _HIDDEN, _INTERMEDIATE, _HEADS = 384, 1536, 12
 _LENGTHS = (8, 12, 16, 24, 32, 48, 64, 104, 128, 208, 256, 384, 512)
 _DTYPES = ("float32", "bfloat16")
-# Weights are laid out for bfloat16 only where the processor computes in it.
-_AUTO_DTYPES = {"float32": ("float32",), "bfloat16": _DTYPES}
 _DROPPED = 0.1
 _KEPT, _AS_IT_IS = "kept", "as the C library does by itself"
 _PAGES = {
@@ -155,7 +153,7 @@ def _linear(seconds: float) -> dict[str, tuple[float, float]]:
     import torch
 
     times = {}
-    for dtype in _AUTO_DTYPES[auto_precision()]:
+    for dtype in native_precisions():
         for inner, outer, after in (
             (_HIDDEN, _HIDDEN, None),
             (_HIDDEN, _INTERMEDIATE, None),
@@ -222,7 +220,7 @@ def _new_shapes() -> dict[str, tuple[float, float]]:
     import torch
 
     times = {}
-    for dtype in _AUTO_DTYPES[auto_precision()]:
+    for dtype in native_precisions():
         states = torch.randn(_TOKENS, _HIDDEN, dtype=getattr(torch, dtype))
         layer = _packed(_mapped(torch.nn.Linear(_HIDDEN, _INTERMEDIATE, dtype=states.dtype)))
         uses = []

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.machine import machine, thread_settings, versions
 
-__all__ = ["Report", "deviation", "mean_and_deviation", "median", "spread"]
+__all__ = ["Report", "deviation", "in_one_step", "mean_and_deviation", "median", "spread"]
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,16 @@ class Report:
 
     def write(self, file: Path) -> None:
         """Write everything in one step: a file cut short would lose what was there before."""
-        part = file.with_name(f"{file.name}.new")
-        part.write_text(self.as_json(), encoding="utf-8")
-        os.replace(part, file)
+        with in_one_step(file) as part:
+            part.write_text(self.as_json(), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def in_one_step(file: Path) -> Iterator[Path]:
+    """Give the name to write under: that file takes the place of `file` once it is whole."""
+    part = file.with_name(f"{file.name}.new")
+    yield part
+    part.replace(file)
 
 
 def _command() -> str:
