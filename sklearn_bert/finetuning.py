@@ -171,7 +171,6 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         reference = self._reference(self.max_length)
         encoder = reference.encoder(int(self.verbose))
         stages = self._stages(self._freezing(encoder), encoder.checkpoint)
-        freezing = stages[-1]
         seed = seed_from(self.random_state)
         if validation is None and self.early_stopping:
             samples, validation = self._hold_out(samples, targets, seed)
@@ -180,14 +179,13 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         fitted = {
             **targets.fitted,
             **learnt,
-            **encoder_attributes(reference.known(), freezing),
+            "reference_": reference.known(),
             "takes_pairs_": of_pairs,
             "max_length_": encoder.max_length,
             "lr_": resolved_lr(self.lr, encoder.checkpoint.hidden_size),
         }
         with own_randomness(seed, encoder.checkpoint.device), with_gradients():
             module = self._module(encoder, stages, targets)
-            fitted["n_trainable_parameters_"] = module.n_trainable_parameters()
             self._train(module, encoder, stages, samples, validation, targets, seed, fitted)
 
     @property
@@ -270,7 +268,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
             checkpoint.n_layers,
             checkpoint.parameter_places,
             checkpoint.lower.shares_layers,
-            self.net_.module_.trained() if self._goes_on else (),
+            self.freezing_.trainable if self._goes_on else (),
         )
 
     def _validation(
@@ -349,7 +347,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         freezing: Freezing,
         poolings: list[str],
     ) -> None:
-        lost = set(module.trained()) - freezing.trainable
+        lost = self.freezing_.trainable - freezing.trainable
         head = head_settings(module.head)
         sizes = head["hidden_layer_sizes"]
         fitted = [list(module.poolings), module.pairs, sizes]
@@ -395,16 +393,18 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
             held_out,
             callbacks,
             restores=self.early_stopping,
-            keep=lambda: self._set_fitted(net, history.rows, fitted),
+            keep=lambda: self._set_fitted(net, history.rows, unfreezing.stage, fitted),
         )
 
     def _set_fitted(
-        self, net: Any, history: list[dict[str, float]], fitted: dict[str, Any]
+        self, net: Any, history: list[dict[str, float]], freezing: Freezing, fitted: dict[str, Any]
     ) -> None:
         net.module_.widen()
-        net.module_.enter(fitted["freezing_"])
-        for name, value in fitted.items():
+        net.module_.enter(freezing)
+        of_encoder = encoder_attributes(fitted["reference_"], freezing)
+        for name, value in {**fitted, **of_encoder}.items():
             setattr(self, name, value)
+        self.n_trainable_parameters_ = net.module_.n_trainable_parameters()
         self.history_ = history
         self.net_ = net
 
@@ -457,9 +457,8 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         kept = {name: fitted[name] for name in _SAVED}
         # Nor do these say what they take, but where it has to be pairs.
         kept["takes_pairs_"] = fitted.get("takes_pairs_", True if pairs == "separate" else None)
-        kept |= {**encoder_attributes(reference, freezing), **targets.fitted}
-        kept["max_length_"] = encoder.max_length
-        self._set_fitted(net, kept.pop("history_"), kept)
+        kept |= {**targets.fitted, "reference_": reference, "max_length_": encoder.max_length}
+        self._set_fitted(net, kept.pop("history_"), freezing, kept)
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Return the head's outputs for each text, of shape (n_samples, n_outputs)."""

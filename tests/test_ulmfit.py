@@ -283,17 +283,42 @@ def loss_of(classifier, X, y):
     return -np.log(probabilities[np.arange(len(y)), right]).mean()
 
 
-def test_a_stop_by_a_callback_leaves_a_model_that_predicts(make):
-    class Stops(Callback):
-        def on_epoch_end(self, net, **kwargs):
-            if len(net.history) == 2:
-                raise KeyboardInterrupt
+class Stops(Callback):
+    """Ends a training after some epochs."""
 
-    stopped = make(callbacks=[Stops()]).fit(ANY_LENGTH, Y)
+    def __init__(self, n_epochs):
+        self.n_epochs = n_epochs
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == self.n_epochs:
+            raise KeyboardInterrupt
+
+
+def test_a_stop_by_a_callback_leaves_a_model_that_predicts(make):
+    stopped = make(callbacks=[Stops(2)]).fit(ANY_LENGTH, Y)
     whole = make(max_epochs=2, lr_schedule="constant", warmup=0).fit(ANY_LENGTH, Y)
-    same = make(callbacks=[Stops()], lr_schedule="constant", warmup=0).fit(ANY_LENGTH, Y)
+    same = make(callbacks=[Stops(2)], lr_schedule="constant", warmup=0).fit(ANY_LENGTH, Y)
     assert [row["epoch"] for row in stopped.history_] == [1, 2]
     np.testing.assert_allclose(same.predict_proba(TEXTS), whole.predict_proba(TEXTS), atol=1e-5)
+
+
+@pytest.mark.parametrize("n_epochs", [1, 2, 3])
+def test_fitted_attributes_tell_what_trained_before_a_stop(n_epochs, make, tmp_path):
+    stopped = make(callbacks=[Stops(n_epochs)]).fit(ANY_LENGTH, Y)
+    bounded = make(max_epochs=n_epochs).fit(ANY_LENGTH, Y)
+    assert stopped.depth_ == bounded.depth_ == N_LAYERS + 1 - n_epochs
+    assert stopped.n_trainable_parameters_ == bounded.n_trainable_parameters_
+    assert stopped.n_trainable_parameters_ == stopped.history_[-1]["n_trainable_parameters"]
+    stopped.set_params(callbacks=None).save_pretrained(tmp_path / "saved")
+    loaded = BertFineTuneClassifier.from_pretrained(tmp_path / "saved")
+    assert loaded.depth_ == stopped.depth_
+    expected = stopped.predict_proba(TEXTS)
+    for copied in (loaded, pickle.loads(pickle.dumps(stopped)), copy.deepcopy(stopped)):
+        assert copied.n_trainable_parameters_ == stopped.n_trainable_parameters_
+        np.testing.assert_allclose(copied.predict_proba(TEXTS), expected, atol=1e-6)
+    # What did not train yet is as pretrained, and opens as in a first fit.
+    stopped.set_params(warm_start=True).fit(ANY_LENGTH, Y)
+    assert stopped.depth_ == 0
 
 
 def test_a_loss_that_is_no_number_keeps_the_best_weights(make):

@@ -213,14 +213,20 @@ class GradualUnfreezing(OwnCallback):
         follow; one alone holds in all.
     inputs_at : callable
         From a depth to the inputs of all texts.
+
+    Attributes
+    ----------
+    stage : Freezing
+        What trains now, or trained last.
     """
 
     def __init__(self, stages: Sequence[Freezing], inputs_at: Callable[[int], Inputs]) -> None:
         self.stages = stages
+        self.stage = stages[0]
         self.inputs_at: Callable[[int], Inputs] | None = inputs_at
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        net.module_.enter(self.stages[0])
+        net.module_.enter(self.stage)
 
     def on_epoch_begin(
         self,
@@ -232,8 +238,8 @@ class GradualUnfreezing(OwnCallback):
         number = len(net.history)
         if not 1 < number <= len(self.stages):
             return
-        before, stage = self.stages[number - 2 : number]
-        if stage.depth != before.depth:
+        stage = self.stages[number - 1]
+        if stage.depth != self.stage.depth:
             assert self.inputs_at is not None
             with interruptible():
                 inputs = self.inputs_at(stage.depth)
@@ -241,6 +247,7 @@ class GradualUnfreezing(OwnCallback):
                 if dataset is not None:
                     dataset.inputs = inputs
         net.module_.enter(stage)
+        self.stage = stage
 
     def release(self) -> None:
         """Let go of the texts."""
