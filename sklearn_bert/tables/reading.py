@@ -278,26 +278,29 @@ def _excel(path: Path, rows: int, encoding: str | None) -> Iterator[pd.DataFrame
     except ImportError as error:
         raise _missing("openpyxl", path) from error
     try:
-        book = load_workbook(path, read_only=True, data_only=True)
+        with contextlib.closing(load_workbook(path, read_only=True, data_only=True)) as book:
+            yield from _first_sheet(path, book.worksheets[0], rows)
+    except TableError:
+        raise
     except Exception as error:
-        # Whatever a broken archive, or a broken file in it, makes its readers raise.
+        # Whatever a broken archive, or a broken file in it, makes its readers raise; sheets are not
+        # read before their rows are.
         raise TableError(f"{path} is no workbook that can be read ({error}).") from error
-    try:
-        sheet = book.worksheets[0]
-        # What a file says of its size need not be so, and rows beyond it would be left out.
-        sheet.reset_dimensions()
-        # Read once before: columns without a name end the table where no row has a cell in them.
-        width = max(map(_width, sheet.iter_rows(values_only=True)), default=0)
-        cells = sheet.iter_rows(values_only=True)
-        first = next(cells, ())
-        if not _width(first):
-            raise TableError(f"{path}: the first row of the first sheet has to name the columns.")
-        header = _distinct(_of_width(first, width))
-        full = (_of_width(row, width) for row in cells if _width(row))
-        while part := list(itertools.islice(full, rows)):
-            yield pd.DataFrame(part, columns=header, dtype=object)
-    finally:
-        book.close()
+
+
+def _first_sheet(path: Path, sheet: Any, rows: int) -> Iterator[pd.DataFrame]:
+    # What a file says of its size need not be so, and rows beyond it would be left out.
+    sheet.reset_dimensions()
+    # Read once before: columns without a name end the table where no row has a cell in them.
+    width = max(map(_width, sheet.iter_rows(values_only=True)), default=0)
+    cells = sheet.iter_rows(values_only=True)
+    first = next(cells, ())
+    if not _width(first):
+        raise TableError(f"{path}: the first row of the first sheet has to name the columns.")
+    header = _distinct(_of_width(first, width))
+    full = (_of_width(row, width) for row in cells if _width(row))
+    while part := list(itertools.islice(full, rows)):
+        yield pd.DataFrame(part, columns=header, dtype=object)
 
 
 def _width(row: Sequence[Any]) -> int:

@@ -136,6 +136,18 @@ def test_a_workbook_that_says_it_is_smaller_than_it_is(said, tmp_path):
     pd.testing.assert_frame_equal(read(path), frame.astype(object))
 
 
+def test_a_workbook_whose_sheet_is_broken(tmp_path):
+    honest, path = tmp_path / "honest.xlsx", tmp_path / "t.xlsx"
+    pd.DataFrame({"text": [f"t{n}" for n in range(50)]}).to_excel(honest, index=False)
+    with zipfile.ZipFile(honest) as source, zipfile.ZipFile(path, "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            half = len(content) // 2 if name == "xl/worksheets/sheet1.xml" else None
+            target.writestr(name, content[:half])
+    with pytest.raises(TableError, match="no workbook that can be read"):
+        next(read_chunks(path))
+
+
 def test_a_workbook_has_numbers_and_gaps(tmp_path):
     path = tmp_path / "table.xlsx"
     pd.DataFrame({"text": ["a", None, 3], "label": [1, None, 2]}).to_excel(path, index=False)
