@@ -230,7 +230,7 @@ def _json_rows(path: Path, encoding: str) -> Iterator[dict[str, Any]]:
 def _json_row(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TableError(f"{path}, line {number}: this is no JSON ({error}).") from error
     if not isinstance(row, dict):
         raise TableError(

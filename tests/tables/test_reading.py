@@ -171,6 +171,7 @@ BROKEN = {
     "a header alone": ("t.csv", b"text,label\n", "no rows"),
     "zero bytes": ("t.csv", b"PK\x03\x04\0\0\0", "no text file"),
     "no JSON": ("t.jsonl", b'{"a": 1}\nhello\n', "line 2: this is no JSON"),
+    "JSON in JSON without end": ("t.jsonl", b"[" * 100_000, "line 1: this is no JSON"),
     "no object": ("t.jsonl", b'["a"]\n', "line 1: this is a list"),
     "no JSON at all": ("t.jsonl", b"", "no rows"),
     "no Parquet": ("t.parquet", b"hello", "no Parquet"),
