@@ -42,7 +42,7 @@ def writer(path: str | os.PathLike[str]) -> Iterator[_Write]:
     Raises
     ------
     TableError
-        If the file is of another kind, its folder is not there, or rows do not match.
+        If the file is of another kind or a folder, its folder is not there, or rows do not match.
     """
     path = Path(path)
     kind = path.suffix.lower()
@@ -51,6 +51,8 @@ def writer(path: str | os.PathLike[str]) -> Iterator[_Write]:
             f"{path} is of a kind that can't be written. Accepted: {', '.join(_WRITERS)}."
         )
     path = path.resolve()
+    if path.is_dir():
+        raise TableError(f"{path} is a folder. Name a file in it.")
     if not path.parent.is_dir():
         raise TableError(f"There is no folder {path.parent} to write {path.name} to. Make it.")
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")

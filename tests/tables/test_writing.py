@@ -151,8 +151,14 @@ def test_what_parquet_has_no_type_for(first, later, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("out.xlsx", "can't be written"), ("none/out.csv", "no folder")]
+    ("name", "message"),
+    [
+        ("out.xlsx", "can't be written"),
+        ("none/out.csv", "no folder"),
+        ("folder.csv", "is a folder"),
+    ],
 )
 def test_where_nothing_can_be_written(name, message, tmp_path):
+    (tmp_path / "folder.csv").mkdir()
     with pytest.raises(TableError, match=message), writer(tmp_path / name):
         pass
