@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import html
+import unicodedata
 from typing import Any
 
 __all__ = ["Markup", "element", "join"]
 
 _EMPTY = frozenset({"meta", "br", "line", "rect"})
-# Not printable, but part of how texts are written: white space, joiners of scripts and emoji.
-_KEPT = "\n\t\u00a0\u2003\u3000\u200c\u200d"
+# Not printable, but part of how texts are written: ends of lines, joiners of scripts and emoji, and
+# the categories of spaces, of which French and Chinese have their own, and of separators.
+_KEPT = "\n\r\t\u200c\u200d"
+_SPACES = ("Zs", "Zl", "Zp")
 
 
 class Markup(str):
@@ -55,5 +58,11 @@ def join(children: Any) -> Markup:
 
 def _escape(value: Any) -> str:
     """Escape for content and attributes; what no page should hold is shown as replaced."""
-    text = "".join(c if c.isprintable() or c in _KEPT else "\ufffd" for c in str(value))
+    text = "".join(c if _may_be_shown(c) else "\ufffd" for c in str(value))
     return html.escape(text, quote=True)
+
+
+def _may_be_shown(character: str) -> bool:
+    if character.isprintable() or character in _KEPT:
+        return True
+    return unicodedata.category(character) in _SPACES

@@ -189,6 +189,11 @@ def test_elements_escape_all_but_elements():
     assert element("p", inner, "<", title='"') == '<p title="&quot;"><b>&lt;</b>&lt;</p>'
 
 
+def test_white_space_of_any_script_is_no_replaced_character():
+    text = "Tr\u00e8s bien\u202f!\r\n\u2009\u3000\u00a0\u2028\t."
+    assert element("p", text) == f"<p>{text}</p>"
+
+
 needs_browser = pytest.mark.skipif(
     find_browser() is None, reason=f"no browser on PATH: none of {', '.join(BROWSERS)}"
 )
