@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
-from sklearn.utils import check_random_state
 
 from sklearn_bert.comparison.candidates import default_candidates
 from sklearn_bert.comparison.clock import Clock, OutOfTimeError, parse_budget
@@ -28,11 +27,11 @@ from sklearn_bert.encoder.sources import EMBEDDED_MODEL
 from sklearn_bert.errors import parameter_error
 from sklearn_bert.labels import as_labels, learn_labels
 from sklearn_bert.persistence import EncoderReference
+from sklearn_bert.tuning_parameters import seed_from
 from sklearn_bert.validation import Text, check_choice, check_integer, check_texts
 
 __all__ = ["compare"]
 
-_SEEDS = 2**31 - 1
 _SHOWN = 5
 
 
@@ -250,9 +249,8 @@ def _check_labels(y: Any, n_samples: int) -> np.ndarray:
 
 def _seed(random_state: Any) -> int:
     """Return a seed that can be written down."""
-    if isinstance(random_state, Integral):
-        return int(random_state)
-    return int(check_random_state(random_state).randint(_SEEDS))
+    drawn = seed_from(random_state)
+    return int(random_state) if isinstance(random_state, Integral) else drawn
 
 
 def _splits(

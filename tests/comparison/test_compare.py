@@ -425,6 +425,8 @@ class TestWhatComesIn:
             ({"scoring": "f1"}, "scoring='f1'"),
             ({"budget": "soon"}, "budget='soon'"),
             ({"refit": 1}, "refit=1"),
+            ({"random_state": -1}, "random_state=-1"),
+            ({"random_state": "one"}, "random_state='one'"),
             ({"candidates": {}}, "candidates="),
             ({"candidates": {"words": "TF-IDF"}}, "candidates="),
         ],
