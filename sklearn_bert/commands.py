@@ -175,17 +175,34 @@ def _check_places(arguments: Namespace) -> None:
         raise TableError(
             f"--label {arguments.label} is the column of the texts. Name that of the labels."
         )
-    if arguments.save and Path(arguments.save).is_file():
-        raise TableError(f"--save {arguments.save} is a file. Name a folder.")
-    if not arguments.html:
-        return
-    report = Path(arguments.html)
+    if arguments.save:
+        _check_folder(Path(arguments.save).expanduser(), os.path.expanduser(arguments.model))
+    if arguments.html:
+        _check_report(Path(arguments.html), arguments.file)
+
+
+def _check_folder(folder: Path, model: str) -> None:
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise TableError(f"--save {folder}: {there} is a file. Name a folder.")
+    _check_writable(f"--save {folder}", there)
+    if folder.exists() and os.path.isdir(model) and folder.samefile(model):
+        raise TableError(f"--save {folder} is the folder of --model. Name another.")
+
+
+def _check_report(report: Path, file: str) -> None:
     if report.is_dir():
         raise TableError(f"--html {report} is a folder. Name a file in it.")
     if not report.parent.is_dir():
         raise TableError(f"There is no folder {report.parent} to write {report.name} to. Make it.")
-    if report.exists() and os.path.exists(arguments.file) and report.samefile(arguments.file):
+    if report.exists() and os.path.exists(file) and report.samefile(file):
         raise TableError(f"--html {report} is the file of the texts. Name another.")
+    _check_writable(f"--html {report}", report if report.exists() else report.parent)
+
+
+def _check_writable(option: str, place: Path) -> None:
+    if not os.access(place, os.W_OK):
+        raise TableError(f"{option}: there is no permission to write to {place}. Name another.")
 
 
 def _texts_and_labels(arguments: Namespace) -> tuple[list[Any], np.ndarray]:

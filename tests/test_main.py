@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -367,6 +369,7 @@ class TestHowItEnds:
             ("--html", "reviews.csv", "is the file of the texts"),
             ("--html", "../{folder}/reviews.csv", "is the file of the texts"),
             ("--save", "reviews.csv", "is a file"),
+            ("--save", "reviews.csv/model", "is a file"),
         ],
     )
     def test_places_are_checked_before_time_is_spent(
@@ -377,6 +380,23 @@ class TestHowItEnds:
         before = reviews.read_bytes()
         assert message in self.error(capsys, "compare", reviews, *columns, option, place)
         assert reviews.read_bytes() == before
+
+    @pytest.mark.parametrize(
+        ("option", "place"),
+        [("--html", "report.html"), ("--save", "model"), ("--save", "none/model")],
+    )
+    def test_permissions_are_checked_before_time_is_spent(
+        self, reviews, capsys, tmp_path, monkeypatch, option, place
+    ):
+        monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+        columns = ("--text", "Comment", "--label", "Emotion")
+        said = self.error(capsys, "compare", reviews, *columns, option, tmp_path / place)
+        assert f"no permission to write to {tmp_path}." in said
+
+    def test_the_model_that_is_read_is_not_written_over(self, reviews, saved_model, capsys):
+        columns = ("--text", "Comment", "--label", "Emotion")
+        places = ("--model", saved_model(), "--save", saved_model())
+        assert "folder of --model" in self.error(capsys, "compare", reviews, *columns, *places)
 
     def test_no_model(self, reviews, tmp_path, capsys, monkeypatch):
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
