@@ -63,7 +63,7 @@ class CandidateResult:
     predictions : ndarray of shape (n_samples,)
         Each by the fit that did not see the sample.
     confidences : float ndarray of shape (n_samples,)
-        The highest probability of a class; NaN without probabilities.
+        The probability of what is predicted; NaN without probabilities.
     encode_time, predict_time : float
         Seconds to encode what was not kept yet, and to predict 1,000 new texts.
     pickle_bytes : float
@@ -151,7 +151,7 @@ def cross_validate_candidate(
             predicted = fitted.predict(held_out)
             found.predictions[test] = predicted
             if hasattr(fitted, "predict_proba"):
-                found.confidences[test] = fitted.predict_proba(held_out).max(axis=1)
+                found.confidences[test] = _confidences(fitted, held_out, predicted)
             scores = score_labels(y[test], predicted)
             found.folds.append({"fold": done, **scores, "fit_time": seconds})
             on_fold(done + 1)
@@ -256,6 +256,15 @@ def _fit(
     if limited:
         fitted.set_params(callbacks=estimator.callbacks)
     return fitted, seconds
+
+
+def _confidences(fitted: Any, texts: Sequence[Text], predicted: np.ndarray) -> np.ndarray:
+    """Return the probability of each predicted label, which a threshold may have chosen."""
+    probabilities = fitted.predict_proba(texts)
+    if not hasattr(fitted, "classes_"):
+        return probabilities.max(axis=1)
+    chosen = np.asarray(predicted)[:, None] == np.asarray(fitted.classes_)
+    return np.where(chosen, probabilities, 0.0).sum(axis=1)
 
 
 def _time_prediction(fitted: Any, texts: Sequence[Text]) -> float:

@@ -12,7 +12,12 @@ from sklearn.dummy import DummyClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.metrics import accuracy_score, f1_score
-from sklearn.model_selection import GroupKFold, ShuffleSplit, StratifiedKFold
+from sklearn.model_selection import (
+    FixedThresholdClassifier,
+    GroupKFold,
+    ShuffleSplit,
+    StratifiedKFold,
+)
 from sklearn.pipeline import make_pipeline
 
 from sklearn_bert import BertFeaturizer, BertFineTuneClassifier, compare
@@ -160,6 +165,15 @@ def test_what_is_said_of_the_best(compared):
     assert (wrong["true"] != wrong["predicted"]).all()
     assert wrong["confidence"].is_monotonic_decreasing
     assert wrong["text"].tolist() == [TEXTS[row] for row in wrong.index]
+
+
+def test_confidence_is_that_of_what_is_predicted(compared):
+    """With a threshold that need not be the class of the highest probability."""
+    always_good = FixedThresholdClassifier(CHANCE, threshold=0.0, pos_label="good")
+    y = np.array(["bad"] * 24 + ["good"] * 6)
+    result = compared(y=y, candidates={"good": always_good})
+    assert set(result.predictions["good"]) == {"good"}
+    np.testing.assert_allclose(result.confidences["good"], 0.2)
 
 
 def test_a_candidate_without_a_pickle_has_no_size(compared):
