@@ -35,8 +35,8 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
     freeze : {"none", "embeddings", "all"} or int, default="none"
         What is not trained: nothing; the embeddings; the whole encoder, so that the head alone is
         trained; ``k >= 0``: the embeddings and the lowest k layers; ``-d``: all but the top d
-        layers.
-        The grid ``["all", -1, -2, -3, "none"]`` suits any model.
+        layers. The grid ``["all", -1, -2, -3, "none"]`` suits any model of three layers or more but
+        ALBERT, whose layers share their weights.
     unfreeze : list of str, default=None
         Parameters that are trained all the same, by parts of their names, such as
         ``["layer.5.output"]``; ``*`` stands for anything.
