@@ -131,11 +131,11 @@ class BertMaskedLM(PretrainedMixin, BaseEstimator):
     Attributes
     ----------
     history_ : list of dict
-        For each epoch ``epoch``, ``train_loss``, ``lr`` and ``seconds``, and with validation data
-        ``valid_loss`` and ``valid_score``, its negative; these also for epoch 0, the model before
-        its first step. The validation data has the same masks in each epoch. ``lr`` is the highest
-        of all rates at the end of the epoch, such as a new head's; `lr` and `lr_` are the top
-        layer's.
+        For each epoch ``epoch``, ``train_loss``, ``lr``, ``n_trainable_parameters`` and
+        ``seconds``, and with validation data ``valid_loss`` and ``valid_score``, its negative;
+        these also for epoch 0, the model before its first step. The validation data has the same
+        masks in each epoch. ``lr`` is the highest of all rates at the end of the epoch, such as a
+        new head's; `lr` and `lr_` are the top layer's.
     net_ : skorch.NeuralNet
         What was trained.
     has_pretrained_head_ : bool
