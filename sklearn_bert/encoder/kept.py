@@ -70,8 +70,8 @@ class KeptVectors:
 
     def text_bytes(self, keys: Sequence[bytes], n_kinds: int) -> int:
         """Return the bytes that the vectors of one text take."""
-        entry = len(keys[0]) + _SUFFIX_BYTES + self._width + 1 + self._store.overhead
-        return n_kinds * entry
+        entry = self._store.entry_bytes(len(keys[0]) + _SUFFIX_BYTES + self._width + 1)
+        return n_kinds * int(entry)
 
     def read(
         self, keys: Sequence[bytes], kinds: Sequence[Kind]
@@ -166,7 +166,7 @@ class KeptStates:
     def text_bytes(self, keys: Sequence[bytes], n_tokens: np.ndarray) -> np.ndarray:
         """Return the bytes that each text takes at one depth."""
         per_token = self._hidden_size * self._dtype.itemsize
-        return n_tokens * per_token + len(keys[0]) + _SUFFIX_BYTES + self._store.overhead
+        return self._store.entry_bytes(n_tokens * per_token + len(keys[0]) + _SUFFIX_BYTES)
 
     def has(self, keys: Sequence[bytes], depth: int) -> np.ndarray:
         """Say which texts have states at `depth`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = ["Store", "StoreInfo"]
 
@@ -33,15 +34,17 @@ class StoreInfo:
 
 
 class Store(ABC):
-    """A bounded map from keys to values, safe to share between threads.
+    """A bounded map from keys to values, safe to share between threads."""
 
-    Attributes
-    ----------
-    overhead : int
-        Bytes that an entry takes beside those of its key and value.
-    """
+    @abstractmethod
+    def entry_bytes(self, n_bytes: Any) -> Any:
+        """Return the bytes that an entry takes of the limit.
 
-    overhead: int
+        Parameters
+        ----------
+        n_bytes : int or int ndarray
+            Those of its key and value.
+        """
 
     @abstractmethod
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:

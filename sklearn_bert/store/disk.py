@@ -14,7 +14,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
 
 from sklearn_bert.errors import CacheWarning, warn_caller
 from sklearn_bert.store.base import Store, StoreInfo
@@ -35,6 +37,15 @@ CREATE TABLE IF NOT EXISTS entries (
 CREATE INDEX IF NOT EXISTS entries_used ON entries (used);
 """
 _KEYS_PER_QUERY = 500
+# How SQLite lays out rows (sqlite.org/fileformat2.html): in pages, of its default size; of one that
+# is too large for a page a part is there, and the rest in a chain of others.
+_PAGE = 4096
+_PAGE_HEADER = 8
+_MOST_IN_PAGE = _PAGE - 35
+_LEAST_IN_PAGE = (_PAGE - 12) * 32 // 255 - 23
+_IN_CHAIN = _PAGE - 4
+# What a row has beside key and value, what its place in a page takes, and both indices.
+_ROW_HEADER, _CELL, _INDICES = 20, 10, 90
 # How long to wait for other writers; for less once that was in vain, as one that was suspended
 # while it wrote would hold up each write of all others.
 _BUSY_SECONDS = 60
@@ -83,9 +94,6 @@ class DiskStore(Store):
     [b'value', None]
     """
 
-    # Row header, checksum, time of use and the index entries.
-    overhead = 100
-
     def __init__(self, folder: str | os.PathLike[str], limit: int) -> None:
         self.path = Path(folder) / FILE_NAME
         self._limit = limit
@@ -97,6 +105,15 @@ class DiskStore(Store):
         self._hits = 0
         self._misses = 0
         hold_during_forks(self)
+
+    def entry_bytes(self, n_bytes: Any) -> Any:
+        """Return the bytes that an entry takes of the file, from those of its key and value."""
+        row = np.asarray(n_bytes) + _ROW_HEADER
+        rest = _LEAST_IN_PAGE + (row - _LEAST_IN_PAGE) % _IN_CHAIN
+        split = np.where(rest <= _MOST_IN_PAGE, rest, _LEAST_IN_PAGE)
+        in_page = np.where(row <= _MOST_IN_PAGE, row, split)
+        share = _PAGE // ((_PAGE - _PAGE_HEADER) // (in_page + _CELL))
+        return share + -((in_page - row) // _IN_CHAIN) * _PAGE + _INDICES
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the value of each key, None where there is none or where it is damaged."""
@@ -252,17 +269,17 @@ class DiskStore(Store):
 
     def _evict(self, connection: sqlite3.Connection, surplus: float) -> int:
         """Forget the least recently used values of so many bytes; return how many went."""
-        gone = []
+        gone: list[tuple[bytes]] = []
         with _transaction(connection):
             oldest = connection.execute(
                 "SELECT key, ifnull(length(key) + length(value), 0) FROM entries "
                 "ORDER BY used, rowid"
             )
-            for key, size in oldest:
-                gone.append((key,))
-                surplus -= size + self.overhead
-                if surplus <= 0:
-                    break
+            while surplus > 0 and (rows := oldest.fetchmany(_KEYS_PER_QUERY)):
+                freed = np.cumsum(self.entry_bytes([size for _, size in rows]))
+                n_gone = int(np.searchsorted(freed, surplus)) + 1
+                gone += [(key,) for key, _ in rows[:n_gone]]
+                surplus -= freed[:n_gone][-1]
             oldest.close()
             # In a damaged file those that were listed need not be found again.
             return connection.executemany("DELETE FROM entries WHERE key = ?", gone).rowcount

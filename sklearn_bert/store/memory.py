@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
 from sklearn_bert.store.base import Store, StoreInfo
 from sklearn_bert.store.forks import hold_during_forks
@@ -40,6 +41,10 @@ class MemoryStore(Store):
         self._hits = 0
         self._misses = 0
         hold_during_forks(self)
+
+    def entry_bytes(self, n_bytes: Any) -> Any:
+        """Return the bytes that an entry takes of the limit, from those of its key and value."""
+        return n_bytes + self.overhead
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """Return the value of each key, None where there is none."""

@@ -87,6 +87,19 @@ def test_the_limit_goes_by_bytes_and_not_by_number(store, small_first):
     assert store.info().entries == 0
 
 
+# Of vectors 384, 768 and 1,024 wide, and of states of a few tokens.
+@pytest.mark.parametrize("n_bytes", [1569, 3105, 4129, 19_000, 98_000])
+def test_what_entries_take_is_known_before(store, n_bytes):
+    store.limit = 4 * MB
+    fit = int(store.limit / store.entry_bytes(n_bytes))
+    keys = [os.urandom(20) for _ in range(fit)]
+    for start in range(0, fit, 500):
+        part = keys[start : start + 500]
+        store.put_many(part, [os.urandom(n_bytes - 20) for _ in part])
+    assert store.contains_many(keys) == [True] * fit
+    assert 0.8 * store.limit < store.info().size <= store.limit
+
+
 class Interrupted:
     """A connection during one of whose statements somebody presses Ctrl-C."""
 
