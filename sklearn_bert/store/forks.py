@@ -39,16 +39,25 @@ def hold_during_forks(one: Holdable) -> None:
 
 def _before() -> None:
     _forking.acquire()
-    with _knowing:
-        _held.extend(_known)
-    for one in _held:
-        one.acquire()
+    # To wait for one can take long, and meanwhile others are made: until there are no more.
+    while new := _known_and_not_held():
+        _knowing.release()
+        for one in new:
+            one.acquire()
+            _held.append(one)
+
+
+def _known_and_not_held() -> list[Holdable]:
+    """Return what is to be held yet; no other becomes known until `_knowing` is released."""
+    _knowing.acquire()
+    return [one for one in _known if not any(one is held for held in _held)]
 
 
 def _after() -> None:
     while _held:
         _held.pop().release()
     _forking.release()
+    _knowing.release()
 
 
 if hasattr(os, "register_at_fork"):
