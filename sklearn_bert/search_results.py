@@ -85,7 +85,10 @@ class SearchResults:
         return [varied.get(end, [step + end])[0] for end in parameters]
 
     def values(self, name: str) -> list[Any]:
-        """Return the value that each candidate has, None where there is none; lists as tuples.
+        """Return the value that each candidate has, None where there is none.
+
+        Lists are tuples, and NumPy's numbers and strings are Python's: one of those compared with a
+        tuple is an array.
 
         Raises
         ------
@@ -95,7 +98,7 @@ class SearchResults:
         found = [self._value(row, name) for row in self.params]
         if all(value is None for value in found):
             raise ValueError(f"No candidate of the search has {name!r}.")
-        return [tuple(value) if isinstance(value, list) else value for value in found]
+        return [_plain(value) for value in found]
 
     def _value(self, row: Mapping[str, Any], name: str) -> Any:
         """Return a candidate's value: what was set, of the step that was set, or the own one."""
@@ -117,3 +120,10 @@ class SearchResults:
             if key is not None and (key not in best or scores[row] > scores[best[key]]):
                 best[key] = row
         return best
+
+
+def _plain(value: Any) -> Any:
+    """Return a value that can be a key, beside any other."""
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_plain, value))
+    return value.item() if isinstance(value, np.generic) else value

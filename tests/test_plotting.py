@@ -170,6 +170,7 @@ class TestLayerPooling:
         ("grid", "columns", "rows"),
         [
             ({"bert__layers": [0, 1]}, ["0", "1"], ["max"]),
+            ({"bert__layers": [[1, 2], *np.arange(2)]}, ["(1, 2)", "0", "1"], ["max"]),
             ({"bert__pooling": ["cls", "mean"]}, ["-2"], ["cls", "mean"]),
         ],
     )

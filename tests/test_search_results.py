@@ -83,6 +83,14 @@ def test_lists_become_tuples_which_can_be_keys():
     assert results.values("words__stop_words") == [("the",), ("a", "an")]
 
 
+def test_numbers_of_numpy_become_pythons_which_can_stand_beside_tuples():
+    grid = {"words__ngram_range": [(np.int64(1), 2)], "clf__C": [*np.arange(1, 3), 0.5]}
+    results = SearchResults.of(searched(words_and(LogisticRegression()), grid), "score")
+    found = results.values("clf__C") + results.values("words__ngram_range")
+    assert found == [1, 2, 0.5, *3 * [(1, 2)]]
+    assert not any(isinstance(value, np.generic) for value in [*found[:3], *found[3]])
+
+
 def test_a_name_that_no_candidate_has():
     results = SearchResults.of(searched(words_and(LogisticRegression()), {"clf__C": [1]}), "score")
     with pytest.raises(ValueError, match="No candidate of the search has 'clf__pooling'"):
