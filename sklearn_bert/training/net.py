@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from sklearn.metrics import r2_score
 from skorch import NeuralNetClassifier, NeuralNetRegressor
-from skorch.callbacks import EpochScoring
+from skorch.callbacks import EpochScoring, LRScheduler
 from skorch.helper import predefined_split
 from skorch.utils import TeeGenerator, to_numpy
 from torch import nn, softmax
@@ -116,6 +116,18 @@ class FineTuning:
                 self.notify("on_train_end", X=dataset, y=None)
         except _Interrupted:
             raise KeyboardInterrupt from None
+        finally:
+            self._let_schedulers_go()
+
+    def _let_schedulers_go(self: Any) -> None:
+        """Take the optimizer from callbacks of skorch, which are a parameter of the estimator.
+
+        It has all that was trained and twice as much of its own, on the device: each fitted
+        estimator would keep that, and its pickle have tensors that know their device.
+        """
+        for _, callback in self.callbacks_:
+            if isinstance(callback, LRScheduler):
+                callback.lr_scheduler_ = None
 
     def release(self: Any) -> None:
         """Let go of what only training needs."""

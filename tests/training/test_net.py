@@ -1,5 +1,7 @@
 """The nets that train: stopping, Ctrl-C, accumulation, order, and what estimators make of it."""
 
+import contextlib
+import pickle
 import re
 import signal
 
@@ -8,7 +10,14 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.metrics import f1_score
-from skorch.callbacks import Callback, Checkpoint, EarlyStopping, EpochScoring, ProgressBar
+from skorch.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    EpochScoring,
+    LRScheduler,
+    ProgressBar,
+)
 
 import sklearn_bert
 from sklearn_bert import BertFineTuneClassifier
@@ -439,6 +448,33 @@ def test_checkpoint_of_skorch(make, tmp_path):
     assert saved.keys() == current.keys()
     if best == 2:
         assert all(torch.equal(saved[name], current[name]) for name in saved)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_scheduler_of_skorch_keeps_no_optimizer(fails, make):
+    rates = LRScheduler("StepLR", step_size=1, gamma=0.5)
+    seen = []
+
+    class Watch(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            seen.append(rates.lr_scheduler_.optimizer is net.optimizer_)
+            if fails:
+                raise OSError("no space left")
+
+    classifier = make(callbacks=[rates, Watch()])
+    with pytest.raises(OSError, match="no space left") if fails else contextlib.nullcontext():
+        classifier.fit(X, LABELS)
+    assert seen
+    assert all(seen)
+    assert rates.lr_scheduler_ is None
+
+
+def test_a_scheduler_of_skorch_makes_no_pickle_larger(make):
+    sizes = [
+        len(pickle.dumps(make(callbacks=callbacks).fit(X, LABELS)))
+        for callbacks in (None, [LRScheduler("StepLR", step_size=1, gamma=0.5)])
+    ]
+    assert sizes[1] < 1.1 * sizes[0]
 
 
 def test_progress_bar_of_skorch(make, capsys):
