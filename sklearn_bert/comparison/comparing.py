@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
 
+from sklearn_bert.arrays import as_array
 from sklearn_bert.comparison.candidates import default_candidates
 from sklearn_bert.comparison.clock import Clock, OutOfTimeError, parse_budget
 from sklearn_bert.comparison.duplicates import find_duplicates
@@ -28,7 +29,7 @@ from sklearn_bert.errors import parameter_error
 from sklearn_bert.labels import as_labels, learn_labels
 from sklearn_bert.persistence import EncoderReference
 from sklearn_bert.tuning_parameters import seed_from
-from sklearn_bert.validation import Text, check_choice, check_integer, check_texts
+from sklearn_bert.validation import Text, check_choice, check_integer, check_texts, is_missing
 
 __all__ = ["compare"]
 
@@ -257,6 +258,8 @@ def _splits(
     cv: Any, texts: Sequence[Text], y: np.ndarray, groups: Any, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return folds that test each text once."""
+    if groups is not None:
+        groups = _check_groups(groups, len(texts))
     if isinstance(cv, Integral):
         check_integer("cv", cv, minimum=2, accepted="an integer of at least 2, or a splitter")
         _check_class_sizes(y, int(cv))
@@ -273,6 +276,25 @@ def _splits(
             "cv", cv, "folds that test each text exactly once, as KFold and its kin make them"
         )
     return splits
+
+
+def _check_groups(groups: Any, n_samples: int) -> np.ndarray:
+    """Return groups as an array, or raise for what is none, or missing.
+
+    scikit-learn can't sort what is missing among strings, and makes one group of all NaN.
+    """
+    accepted = "one group for each text, strings or integers"
+    array = as_array("groups", groups, n_samples, "groups", accepted)
+    if array.ndim != 1:
+        raise ValueError(f"groups has shape {array.shape}. Accepted: {accepted}.")
+    missing = [place for place, group in enumerate(array.tolist()) if is_missing(group)]
+    if missing:
+        raise ValueError(
+            f"groups has {len(missing)} missing value(s), the first at position {missing[0]}. "
+            f"Accepted: {accepted}. Drop these rows, or give each of them a group of its own."
+        )
+    # Of several types they can't be sorted, either.
+    return array.astype(str) if len(set(map(type, array.tolist()))) > 1 else array
 
 
 def _check_class_sizes(y: np.ndarray, n_folds: int) -> None:

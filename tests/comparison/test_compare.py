@@ -425,12 +425,33 @@ class TestWhatComesIn:
         ):
             compared(cv=3, groups=np.arange(len(TEXTS)) % 2)
 
+    @pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+    @pytest.mark.parametrize("named", [False, True])
+    def test_groups_that_are_missing(self, missing, named, compared):
+        groups = [f"writer {i % 10}" if named else i % 10 for i in range(len(TEXTS))]
+        groups[3] = groups[5] = missing
+        with pytest.raises(ValueError, match=r"groups has 2 missing value.*position 3.*own"):
+            compared(groups=groups)
+
+    @pytest.mark.parametrize(
+        ("groups", "message"),
+        [
+            ([1, 2, 3], "groups has 3 groups"),
+            ([("a", i % 5) for i in range(len(TEXTS))], "groups has shape"),
+        ],
+    )
+    def test_groups_that_are_none(self, groups, message, compared):
+        with pytest.raises(ValueError, match=message):
+            compared(groups=groups)
+
+    @pytest.mark.parametrize("kinds", [[int], [str], [int, str]])
     @pytest.mark.parametrize("cv", [GroupKFold(5), 5])
-    def test_groups_stay_together(self, cv, compared):
-        groups = np.arange(len(TEXTS)) % 10
+    def test_groups_stay_together(self, cv, kinds, compared):
+        numbers = np.arange(len(TEXTS)) % 10
+        groups = [kinds[number % len(kinds)](number) for number in numbers]
         result = compared(cv=cv, groups=groups)
         for group in range(10):
-            assert len(set(result.fold_of[groups == group])) == 1
+            assert len(set(result.fold_of[numbers == group])) == 1
 
     @pytest.mark.parametrize(
         ("params", "message"),
