@@ -40,8 +40,8 @@ TESTED = (
     "ModernBERT",
 )
 _SHOWN = 200
-# Packages whose lines are not those of the user.
-_INSIDE = (__name__.partition(".")[0], "sklearn")
+# Packages whose lines are not those of the user; scikit-learn's searches call by joblib.
+_INSIDE = (__name__.partition(".")[0], "sklearn", "joblib")
 
 
 class ModelNotFoundError(OSError):
@@ -131,7 +131,7 @@ def shortened(text: str, width: int = _SHOWN) -> str:
 
 
 def warn_caller(message: str, category: type[Warning]) -> None:
-    """Warn at the line, outside this package and scikit-learn, that called into them."""
+    """Warn at the line, outside this package, scikit-learn and joblib, that called into them."""
     frame: FrameType | None = sys._getframe(1)
     level = 2
     while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in _INSIDE:

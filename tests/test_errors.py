@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from sklearn.model_selection import GridSearchCV
 
 from sklearn_bert import BertFeaturizer, BertFineTuneClassifier
 from sklearn_bert.errors import TESTED, LongTextWarning, warn_caller
@@ -45,6 +46,12 @@ def test_cut_texts_are_reported_where_the_estimator_was_called(method, classifie
 def test_a_featurizer_reports_them_there_too(saved_model):
     with pytest.warns(LongTextWarning) as caught:
         BertFeaturizer(saved_model("bert"), device="cpu").fit(TEXTS).transform(TEXTS)
+    assert {warning.filename for warning in caught} == {__file__}
+
+
+def test_a_search_reports_them_there_too(classifier):
+    with pytest.warns(LongTextWarning) as caught:
+        GridSearchCV(classifier, {"head_lr": [1e-3]}, cv=2).fit(TEXTS, LABELS)
     assert {warning.filename for warning in caught} == {__file__}
 
 
