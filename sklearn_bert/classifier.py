@@ -152,6 +152,9 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         The limit in tokens in use.
     takes_pairs_ : bool
         Whether it was fitted on text pairs, and so predicts for pairs alone.
+    feature_names_in_ : ndarray of str of shape (2,)
+        The columns of text pairs that `fit` was given, where they have names that are strings.
+        Predictions refuse others, and these the other way round.
 
     See Also
     --------

@@ -22,6 +22,7 @@ from sklearn_bert.encoder.pooling import POOLINGS
 from sklearn_bert.encoder.sources import EMBEDDED_MODEL
 from sklearn_bert.encoder.tokenization import LONG_TEXT
 from sklearn_bert.errors import parameter_error, warn_cut
+from sklearn_bert.pair_names import ATTRIBUTE, check_pair_names, pair_names, set_pair_names
 from sklearn_bert.pretrained import PretrainedMixin, Saved, SentenceModel
 from sklearn_bert.store import open_store
 from sklearn_bert.validation import (
@@ -103,6 +104,9 @@ class BertFeaturizer(PretrainedMixin, TransformerMixin, BaseEstimator):
         The precision in use.
     max_length_ : int
         The limit in tokens in use.
+    feature_names_in_ : ndarray of str of shape (2,)
+        The columns of text pairs that `fit` was given, where they have names that are strings.
+        `transform` refuses others, and these the other way round.
 
     Notes
     -----
@@ -179,6 +183,7 @@ class BertFeaturizer(PretrainedMixin, TransformerMixin, BaseEstimator):
         encoder = self._encoder()
         self._check_pairs(texts)
         self._set_fitted(encoder)
+        set_pair_names(self, pair_names(X, texts))
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -201,6 +206,7 @@ class BertFeaturizer(PretrainedMixin, TransformerMixin, BaseEstimator):
             If a parameter or `X` can't be used; the message says what is accepted.
         """
         texts = check_texts(X)
+        check_pair_names(getattr(self, ATTRIBUTE, None), X, texts)
         encoder = self._encoder()
         self._check_pairs(texts)
         if self.pairs == "joint":
@@ -299,8 +305,12 @@ class BertFeaturizer(PretrainedMixin, TransformerMixin, BaseEstimator):
         max_length = checkpoint.resolve_max_length(self.max_length)
         return SentenceModel(poolings, self.normalize, max_length, checkpoint.hidden_size)
 
+    def _to_saved(self) -> Saved:
+        return Saved({ATTRIBUTE: getattr(self, ATTRIBUTE, None)})
+
     def _from_saved(self, saved: Saved) -> None:
         self._set_fitted(self._encoder())
+        set_pair_names(self, saved.fitted.get(ATTRIBUTE))
 
     def _check_pairs(self, texts: list[Text]) -> None:
         check_pairs(self.pairs, texts)

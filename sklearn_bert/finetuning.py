@@ -37,6 +37,7 @@ from sklearn_bert.fitting import (
     resolved_lr,
     run_training,
 )
+from sklearn_bert.pair_names import ATTRIBUTE, check_pair_names, pair_names, set_pair_names
 from sklearn_bert.persistence import EncoderReference
 from sklearn_bert.pretrained import PretrainedMixin, Saved, SentenceModel
 from sklearn_bert.samples import Samples, Targets
@@ -166,8 +167,10 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         targets = self._encode_targets(y, len(texts))
         weights = check_sample_weight("sample_weight", sample_weight, len(texts))
         samples = self._labelled(Samples(texts, targets.y, weights), targets)
-        of_pairs = are_pairs(texts)
+        of_pairs, names = are_pairs(texts), pair_names(X, texts)
         validation = self._validation(X_val, y_val, sample_weight_val, targets, of_pairs)
+        if validation is not None:
+            check_pair_names(names, X_val, validation.texts, "X_val")
         reference = self._reference(self.max_length)
         encoder = reference.encoder(int(self.verbose))
         stages = self._stages(self._freezing(encoder), encoder.checkpoint)
@@ -181,6 +184,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
             **learnt,
             "reference_": reference.known(),
             "takes_pairs_": of_pairs,
+            ATTRIBUTE: names,
             "max_length_": encoder.max_length,
             "lr_": resolved_lr(self.lr, encoder.checkpoint.hidden_size),
         }
@@ -401,8 +405,9 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
     ) -> None:
         net.module_.widen()
         net.module_.enter(freezing)
-        of_encoder = encoder_attributes(fitted["reference_"], freezing)
-        for name, value in {**fitted, **of_encoder}.items():
+        fitted = {**fitted, **encoder_attributes(fitted["reference_"], freezing)}
+        set_pair_names(self, fitted.pop(ATTRIBUTE))
+        for name, value in fitted.items():
             setattr(self, name, value)
         self.n_trainable_parameters_ = net.module_.n_trainable_parameters()
         self.history_ = history
@@ -422,6 +427,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         module = self.net_.module_
         names = (*_SAVED, "takes_pairs_", *self._saved_attributes)
         fitted = {name: getattr(self, name) for name in names}
+        fitted[ATTRIBUTE] = getattr(self, ATTRIBUTE, None)
         fitted |= {
             "trainable": sorted(self.freezing_.trainable),
             "poolings": list(module.poolings),
@@ -457,6 +463,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         kept = {name: fitted[name] for name in _SAVED}
         # Nor do these say what they take, but where it has to be pairs.
         kept["takes_pairs_"] = fitted.get("takes_pairs_", True if pairs == "separate" else None)
+        kept[ATTRIBUTE] = fitted.get(ATTRIBUTE)
         kept |= {**targets.fitted, "reference_": reference, "max_length_": encoder.max_length}
         self._set_fitted(net, kept.pop("history_"), freezing, kept)
 
@@ -466,6 +473,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         texts = check_texts(X)
         if self.takes_pairs_ is not None:
             _check_kind("X", texts, self.takes_pairs_)
+        check_pair_names(getattr(self, ATTRIBUTE, None), X, texts)
         module = self.net_.module_
         encoder = self.reference_.encoder(int(self.verbose))
         if self.freezing_.trainable:

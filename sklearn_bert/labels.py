@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 from scipy.special import expit, softmax
-from sklearn.utils import column_or_1d
+from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from sklearn_bert.arrays import as_array
-from sklearn_bert.errors import parameter_error
+from sklearn_bert.errors import parameter_error, warn_caller
 from sklearn_bert.training.losses import (
     MISSING_TARGET,
     BinaryCrossEntropy,
@@ -296,7 +296,12 @@ def as_labels(name: str, y: Any, n_samples: int) -> np.ndarray:
     if array.dtype.kind == "c":
         raise ValueError(f"{name} has complex numbers. Accepted: {_ACCEPTED}.")
     if array.ndim == 2 and array.shape[1] == 1:
-        array = column_or_1d(array, warn=True)
+        warn_caller(
+            f"A column-vector {name} was passed when a 1d array was expected. Change its shape to "
+            f"(n_samples,), for example by {name}.ravel().",
+            DataConversionWarning,
+        )
+        array = array.ravel()
     if array.dtype.kind == "V":
         raise TypeError(f"{name} is an array of records. Accepted: {_ACCEPTED}.")
     if array.ndim not in (1, 2) or array.size == 0:

@@ -26,6 +26,7 @@ __all__ = [
     "check_target_given",
     "check_texts",
     "check_verbose",
+    "column_names",
     "is_missing",
     "is_word",
     "n_characters",
@@ -85,6 +86,12 @@ def check_texts(X: Any, name: str = "X") -> list[Text]:
         _check_halves(X, columns, name)
     strings = [_strings(column, name) for column in columns]
     return list(strings[0]) if len(strings) == 1 else list(zip(*strings, strict=True))
+
+
+def column_names(X: Any) -> Sequence[Any]:
+    """Return what the columns of a table are called; of what has no names nothing."""
+    names = getattr(X, "column_names", getattr(X, "columns", None))
+    return () if names is None else names
 
 
 def are_pairs(texts: Sequence[Text]) -> bool:
@@ -268,8 +275,8 @@ def _check_halves(X: Any, columns: list[list[Any]], name: str) -> None:
         return
     odd, texts = have_texts.index(False), have_texts.index(True)
     item = next(item for item in columns[odd] if not is_missing(item))
-    labels = getattr(X, "column_names", getattr(X, "columns", None))
-    if labels is not None:
+    labels = column_names(X)
+    if len(labels):
         selected = f"{name}[{shown(labels[texts], _WIDTH)}]"
     elif isinstance(X, np.ndarray):
         selected = f"{name}[:, {texts}]"
@@ -277,7 +284,7 @@ def _check_halves(X: Any, columns: list[list[Any]], name: str) -> None:
         selected = f"[pair[{texts}] for pair in {name}]"
     raise TypeError(
         f"{name} has two columns, which are read as text pairs, and column "
-        f"{shown(odd if labels is None else labels[odd], _WIDTH)} has no texts: its first item "
+        f"{shown(labels[odd] if len(labels) else odd, _WIDTH)} has no texts: its first item "
         f"{shown(item, _WIDTH)} is a {type(item).__name__}. Accepted: one column of texts, or two "
         f"for text pairs. For single texts select their column, for example {selected}."
     )
@@ -328,6 +335,9 @@ def _remedy(item: Any, column: list[Any], name: str) -> str:
         )
     if isinstance(item, _WORDS):
         return "Join lists of words first: ' '.join(words). Pairs are 2-tuples."
+    if isinstance(item, dict):
+        key = next((key for key, value in item.items() if isinstance(value, str)), "text")
+        return f"Pass the texts of the items: [item[{key!r}] for item in {name}]."
     return "Convert first: str(value)."
 
 

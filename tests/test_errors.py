@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from sklearn.exceptions import DataConversionWarning
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_bert import BertFeaturizer, BertFineTuneClassifier
@@ -59,4 +60,10 @@ def test_what_does_nothing_is_reported_there_too(classifier):
     classifier.set_params(layer_lr_decay=0.5)
     with pytest.warns(UserWarning, match="layer_lr_decay=0.5 does nothing") as caught:
         classifier.fit(["good", "bad"] * 4, LABELS)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_labels_in_one_column_are_reported_there_too(classifier):
+    with pytest.warns(DataConversionWarning, match="A column-vector y was passed") as caught:
+        classifier.fit(["good", "bad"] * 4, [[label] for label in LABELS])
     assert [warning.filename for warning in caught] == [__file__]

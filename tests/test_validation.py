@@ -49,6 +49,11 @@ def test_a_missing_value_in_a_pair():
         (1.5, "float", "Convert first: str(value)."),
         (b"bytes", "bytes", "Decode bytes first: text.decode('utf-8')."),
         (["a", "word"], "list", "Join lists of words first: ' '.join(words). Pairs are 2-tuples."),
+        (
+            {"label": 1, "sentence": "text"},
+            "dict",
+            "Pass the texts of the items: [item['sentence'] for item in X].",
+        ),
     ],
 )
 def test_items_that_are_no_strings(item, kind, remedy):
