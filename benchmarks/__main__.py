@@ -34,6 +34,7 @@ NAMES = (
     "tuning_cost",
     "quality",
     "defaults",
+    "heads",
     "ulmfit",
     "pairs",
     "recipes",
