@@ -61,7 +61,7 @@ def _own_memory_store() -> Iterator[None]:
 
 
 def python(
-    script: str, *arguments: object, timeout: float = 120, **environment: str | None
+    script: str, *arguments: object, timeout: float = 300, **environment: str | None
 ) -> subprocess.CompletedProcess[str]:
     """Run a script in a fresh Python, and fail if the script does."""
     variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
