@@ -1,6 +1,7 @@
 """A head on a frozen encoder: its learning rate and epochs, beside LogisticRegression.
 
-No test row is read: of the rows to train on some are fitted, and others, the same for all, scored.
+No test row is scored: of the rows to train on some are fitted, and others, the same for all rates,
+are scored.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import statistics
 from typing import Any
 
 from benchmarks.children import Job, Result, alternate
-from benchmarks.quality_tasks import TASKS, Split, load
+from benchmarks.quality_tasks import TASKS, Split
 from benchmarks.report import Report
 
 # Seeds are repeats enough.
@@ -73,10 +74,11 @@ def measure(
 
     from sklearn_bert import BertFeaturizer, BertFineTuneClassifier
 
+    whole = TASKS[part].fetch()
     scores: dict[str, list[float]] = {}
     for seed in seeds:
         for size in sizes:
-            split = _held_out(load(part, None, 0, seed), size, seed)
+            split = _held_out(whole, size, seed)
             linear = make_pipeline(BertFeaturizer(), LogisticRegression(max_iter=1000))
             heads = {
                 _key(size, n_epochs, str(rate)): BertFineTuneClassifier(
@@ -94,12 +96,12 @@ def measure(
     return {"scores": scores}
 
 
-def _held_out(split: Split, n_rows: int, seed: int) -> Split:
+def _held_out(whole: Split, n_rows: int, seed: int) -> Split:
     """Return so many rows to fit, and others of those to train on to score."""
     from sklearn.model_selection import train_test_split
 
     X, X_held, y, y_held = train_test_split(
-        split.X, split.y, test_size=_SCORED, stratify=split.y, random_state=seed
+        whole.X, whole.y, test_size=_SCORED, stratify=whole.y, random_state=seed
     )
     X, _, y, _ = train_test_split(X, y, train_size=n_rows, stratify=y, random_state=seed)
     return Split(X, y, X_held, y_held)

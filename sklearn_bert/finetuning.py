@@ -71,7 +71,7 @@ _PREDICTED_TOGETHER = 8192
 # if memory runs out there are no smaller ones.
 _SMALLER_BATCHES = 4
 # Fitted attributes of all tasks that the encoder does not tell.
-_SAVED = ("lr_", "max_length_", "n_trainable_parameters_", "history_")
+_SAVED = ("lr_", "max_length_", "history_")
 
 
 class BertFineTuneBase(PretrainedMixin, BaseEstimator):
@@ -168,9 +168,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         weights = check_sample_weight("sample_weight", sample_weight, len(texts))
         samples = self._labelled(Samples(texts, targets.y, weights), targets)
         of_pairs, names = are_pairs(texts), pair_names(X, texts)
-        validation = self._validation(X_val, y_val, sample_weight_val, targets, of_pairs)
-        if validation is not None:
-            check_pair_names(names, X_val, validation.texts, "X_val")
+        validation = self._validation(X_val, y_val, sample_weight_val, targets, of_pairs, names)
         reference = self._reference(self.max_length)
         encoder = reference.encoder(int(self.verbose))
         stages = self._stages(self._freezing(encoder), encoder.checkpoint)
@@ -276,7 +274,13 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         )
 
     def _validation(
-        self, X_val: Any, y_val: Any, sample_weight_val: Any, targets: Targets, of_pairs: bool
+        self,
+        X_val: Any,
+        y_val: Any,
+        sample_weight_val: Any,
+        targets: Targets,
+        of_pairs: bool,
+        names: np.ndarray | None,
     ) -> Samples | None:
         if (X_val is None) != (y_val is None):
             given, missing = ("X_val", "y_val") if y_val is None else ("y_val", "X_val")
@@ -290,6 +294,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
             return None
         texts = check_texts(X_val, "X_val")
         _check_kind("X_val", texts, of_pairs)
+        check_pair_names(names, X_val, texts, "X_val")
         y = self._encode_validation_targets(y_val, len(texts), targets)
         weights = check_sample_weight("sample_weight_val", sample_weight_val, len(texts))
         return self._labelled(Samples(texts, y, weights), targets)

@@ -28,19 +28,19 @@ TABLES = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "pyarrow": pa.table}
 def fitted(request, saved_model):
     """Make an estimator of each kind, fitted on what it is called with."""
 
-    def fit(X, **data):
+    def fit(X):
         if request.param is BertFeaturizer:
             return BertFeaturizer(saved_model("bert"), cache=None).fit(X)
         estimator = request.param(
             saved_model("bert"), freeze="all", max_epochs=1, random_state=0, cache=None
         )
-        return estimator.fit(X, Y, **data)
+        return estimator.fit(X, Y)
 
     return fit
 
 
 def results(estimator, X):
-    return getattr(estimator, "predict", getattr(estimator, "transform", None))(X)
+    return estimator.transform(X) if isinstance(estimator, BertFeaturizer) else estimator.predict(X)
 
 
 def names_of(X):
