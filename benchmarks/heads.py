@@ -1,4 +1,4 @@
-"""A head on a frozen encoder: its learning rate and epochs, beside LogisticRegression.
+"""A head on a frozen encoder: its learning rate and epochs, beside linear models on features.
 
 No test row is scored: of the rows to train on some are fitted, and others, the same for all rates,
 are scored.
@@ -7,7 +7,9 @@ are scored.
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
+from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.children import Job, Result, alternate
@@ -17,16 +19,44 @@ from benchmarks.report import Report
 # Seeds are repeats enough.
 REPEATS = None
 
-_PARTS = ("sst2", "emotion", "mrpc")
+_PARTS = ("sst2", "emotion", "mrpc", "imdb_sample", "chn_hotel")
 _QUICK_PARTS = ("sst2",)
-_RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
-_SIZES = (100, 1000)
+_RATES = ("auto", 1e-3, 3e-3, 1e-2, 3e-2)
+_SIZES = (30, 100, 1000)
 _QUICK_SIZES = (32,)
-_SCORED = 600
+_SCORED = 500
 _EPOCHS = (3, 10, 20)
 _QUICK_EPOCHS = (1,)
 _SEEDS = (0, 1, 2)
-_LINEAR = "LogisticRegression"
+_LINEAR = "on features"
+
+
+@dataclass(frozen=True)
+class _Head:
+    """A kind of head.
+
+    Attributes
+    ----------
+    title : str
+        Its name in tables.
+    parameters : dict of str to Any
+        What is not at its default.
+    predicts_numbers : bool
+        Whether it is the regressor's, for which two classes are 0 and 1, and not a classifier's.
+    """
+
+    title: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    predicts_numbers: bool = False
+
+
+_HEADS = {
+    "linear": _Head("linear"),
+    "hidden": _Head("hidden_layer_sizes=(128,)", {"hidden_layer_sizes": (128,)}),
+    "wide": _Head("pooling=['cls', 'max', 'mean']", {"pooling": ["cls", "max", "mean"]}),
+    "numbers": _Head("regressor", predicts_numbers=True),
+}
+_OF_NUMBERS = ("sst2", "mrpc")
 
 
 def run(report: Report, options: argparse.Namespace) -> None:
@@ -38,62 +68,84 @@ def run(report: Report, options: argparse.Namespace) -> None:
     }
     parts = _QUICK_PARTS if options.quick else _PARTS
     report.runs = alternate({part: Job(measure, {"part": part, **settings}) for part in parts}, 1)
-    for size in settings["sizes"]:
-        for epochs in settings["epochs"]:
-            report.table(
-                f"{size:,} rows, {epochs} epochs: accuracy, means over seeds",
-                ["head_lr", *(TASKS[part].title for part in parts), "mean"],
-                [_row(report.runs, size, epochs, name) for name in (*map(str, _RATES), _LINEAR)],
-            )
+    trainings = list(itertools.product(settings["sizes"], settings["epochs"]))
+    for name, head in _HEADS.items():
+        found = {part: report.runs[part][0]["scores"] for part in parts if _suits(head, part)}
+        score = "coefficient of determination" if head.predicts_numbers else "accuracy"
+        title = f"{head.title}: {score}, mean over seeds and corpora"
+        _add_table(report, title, name, list(found.values()), trainings)
+        if name == "linear":
+            for part, scores in found.items():
+                title = f"{head.title}, {TASKS[part].title}: {score}, mean over seeds"
+                _add_table(report, title, name, [scores], trainings)
     report.note(
-        f"BertFineTuneClassifier(freeze='all'), all else at its default, and "
-        f"{_LINEAR}(max_iter=1000) on vectors of BertFeaturizer(), which knows no epochs. Scored "
+        f"BertFineTuneClassifier(freeze='all'), all else at its default, and, {_LINEAR}, "
+        f"LogisticRegression(max_iter=1000) on vectors of BertFeaturizer() with the same pooling; "
+        f"the regressor has classes as 0 and 1, and RidgeCV. Neither knows epochs. Scored "
         f"on {_SCORED} rows of those to train on, which no fit has; seeds "
         f"{list(settings['seeds'])} draw both."
     )
 
 
-def _row(runs: dict[str, list[Result]], size: int, epochs: int, name: str) -> list[str]:
-    means = [
-        statistics.mean(run["scores"][_key(size, None if name == _LINEAR else epochs, name)])
-        for (run,) in runs.values()
-    ]
-    return [name, *(f"{mean:.4f}" for mean in means), f"{statistics.mean(means):.4f}"]
+def _suits(head: _Head, part: str) -> bool:
+    return part in _OF_NUMBERS or not head.predicts_numbers
 
 
-def _key(size: int, epochs: int | None, name: str) -> str:
-    return f"{size} rows, {epochs} epochs, {name}"
+def _add_table(
+    report: Report, title: str, head: str, found: list[Result], trainings: list[tuple[int, int]]
+) -> None:
+    """Add scores by rate and, beside each other, numbers of rows and epochs."""
+    rows = []
+    for rate in (*_RATES, _LINEAR):
+        keys = [_key(head, size, None if rate == _LINEAR else n, rate) for size, n in trainings]
+        means = [statistics.mean(value for run in found for value in run[key]) for key in keys]
+        rows.append([str(rate), *(f"{mean:.3f}" for mean in (*means, statistics.mean(means)))])
+    columns = [f"{size:,} rows, {epochs} epochs" for size, epochs in trainings]
+    report.table(title, ["head_lr", *columns, "mean"], rows)
+
+
+def _key(head: str, size: int, epochs: int | None, rate: float | str) -> str:
+    return f"{head}, {size} rows, {epochs} epochs, {rate}"
 
 
 def measure(
     part: str, sizes: tuple[int, ...], epochs: tuple[int, ...], seeds: tuple[int, ...]
 ) -> dict[str, Any]:
     """Score heads on a corpus, for each number of rows, epochs, and rate."""
-    from sklearn.linear_model import LogisticRegression
+    whole = TASKS[part].fetch()
+    heads = [name for name, head in _HEADS.items() if _suits(head, part)]
+    scores: dict[str, list[float]] = {}
+    for seed, size, name in itertools.product(seeds, sizes, heads):
+        split, head = _held_out(whole, size, seed), _HEADS[name]
+        if head.predicts_numbers:
+            split = Split(split.X, split.y.astype(float), split.X_test, split.y_test.astype(float))
+        estimators = {_key(name, size, None, _LINEAR): _on_features(head)}
+        for n_epochs, rate in itertools.product(epochs, _RATES):
+            estimators[_key(name, size, n_epochs, rate)] = _tuned(head, n_epochs, rate, seed)
+        for key, estimator in estimators.items():
+            fitted = estimator.fit(split.X, split.y)
+            scores.setdefault(key, []).append(fitted.score(split.X_test, split.y_test))
+    return {"scores": scores}
+
+
+def _tuned(head: _Head, max_epochs: int, rate: float | str, seed: int) -> Any:
+    from sklearn_bert import BertFineTuneClassifier, BertFineTuneRegressor
+
+    kind = BertFineTuneRegressor if head.predicts_numbers else BertFineTuneClassifier
+    settings = {"head_lr": rate, "max_epochs": max_epochs, "random_state": seed}
+    return kind(freeze="all", **settings, **head.parameters)
+
+
+def _on_features(head: _Head) -> Any:
+    import numpy as np
+    from sklearn.linear_model import LogisticRegression, RidgeCV
     from sklearn.pipeline import make_pipeline
 
-    from sklearn_bert import BertFeaturizer, BertFineTuneClassifier
+    from sklearn_bert import BertFeaturizer
 
-    whole = TASKS[part].fetch()
-    scores: dict[str, list[float]] = {}
-    for seed in seeds:
-        for size in sizes:
-            split = _held_out(whole, size, seed)
-            linear = make_pipeline(BertFeaturizer(), LogisticRegression(max_iter=1000))
-            heads = {
-                _key(size, n_epochs, str(rate)): BertFineTuneClassifier(
-                    freeze="all",
-                    head_lr=rate,
-                    max_epochs=n_epochs,
-                    random_state=seed,
-                )
-                for n_epochs in epochs
-                for rate in _RATES
-            }
-            for name, classifier in {_key(size, None, _LINEAR): linear, **heads}.items():
-                fitted = classifier.fit(split.X, split.y)
-                scores.setdefault(name, []).append(fitted.score(split.X_test, split.y_test))
-    return {"scores": scores}
+    ridge, logistic = RidgeCV(np.logspace(-2, 3, 12)), LogisticRegression(max_iter=1000)
+    featurizer = BertFeaturizer(pooling=head.parameters.get("pooling", "mean"))
+    return make_pipeline(featurizer, ridge if head.predicts_numbers else logistic)
 
 
 def _held_out(whole: Split, n_rows: int, seed: int) -> Split:

@@ -95,7 +95,7 @@ def measure(
     from sklearn.metrics import accuracy_score, f1_score
     from transformers import AutoTokenizer
 
-    from sklearn_bert import cache
+    from sklearn_bert import BertFineTuneClassifier, cache
     from sklearn_bert.errors import LongTextWarning
 
     # Where this process measured before.
@@ -112,6 +112,7 @@ def measure(
         "accuracy": float(accuracy_score(split.y_test, predicted)),
         "f1": float(f1_score(split.y_test, predicted, average="macro")),
         "chosen": chosen,
+        "head_lr": BertFineTuneClassifier().head_lr,
         "seconds": seconds,
         "train": len(split.X),
         "test": len(split.X_test),

@@ -146,6 +146,11 @@ def _add_notes(report: Report) -> None:
         "are found in the same way with 5 folds. What trains for several times the epochs is "
         "held against SetFit alone, which passes more texts still."
     )
+    if before := _searched_before(report.runs):
+        report.note(
+            f"By cross-validation with head_lr=1e-3, the default then, where the head is all that "
+            f"trains: {'; '.join(before)}."
+        )
     report.note(
         f"Texts are cut at {MAX_LENGTH} tokens by all but TF-IDF. All that fine-tunes has batches "
         f"of 32 and as many epochs as make 150 steps, at least 3 and at most 20; a head alone at "
@@ -155,6 +160,15 @@ def _add_notes(report: Report) -> None:
         f"two texts joined by a separator. Features of pairs are those of both "
         f"halves; TF-IDF reads a pair as one text."
     )
+
+
+def _searched_before(runs: dict[str, list[Result]]) -> list[str]:
+    """Return where searches were run while the default of `head_lr` was 1e-3."""
+    return [
+        name.removesuffix(f", {METHODS['searched'].title}")
+        for name, results in runs.items()
+        if name.endswith(METHODS["searched"].title) and any("head_lr" not in r for r in results)
+    ]
 
 
 def _chosen(method: str, results: list[Result]) -> list[str]:

@@ -63,8 +63,11 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
     lr : float or "auto", default="auto"
         Learning rate of the encoder's top layer (AdamW). "auto" goes by the width of the encoder:
         2e-4 for 384, 5e-5 for 768 (BERT-base), 2.8e-5 for 1,024.
-    head_lr : float, default=1e-3
-        Learning rate of the head.
+    head_lr : float or "auto", default="auto"
+        Learning rate of the head. "auto" is 1e-3 where layers train, too. Where the head trains
+        alone it goes by the steps of the training, 0.3 / steps, and is at least 1e-3 (300 steps or
+        more) and at most 1e-2 (30 or fewer); for a head that reads more than 384 features it is as
+        many times lower, but not below 1e-3.
     layer_lr_decay : float, default=1.0
         What the learning rate of a layer is multiplied with for the layer below.
     weight_decay : float, default=0.01
@@ -142,8 +145,8 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         What was trained; its classes are numbers.
     depth_ : int
         How many of the lowest layers are frozen as a whole.
-    lr_ : float
-        The learning rate in use.
+    lr_, head_lr_ : float
+        The learning rates in use, of the top layer and of the head.
     n_trainable_parameters_ : int
         Numbers that were trained, the head's included.
     device_, precision_ : str
@@ -204,7 +207,7 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         max_epochs: int = 3,
         batch_size: int = 32,
         lr: float | str = "auto",
-        head_lr: float = 1e-3,
+        head_lr: float | str = "auto",
         layer_lr_decay: float = 1.0,
         weight_decay: float = 0.01,
         lr_schedule: str = "linear",

@@ -34,6 +34,7 @@ from sklearn_bert.fitting import (
     encoder_attributes,
     net_settings,
     ready_to_predict,
+    resolved_head_lr,
     resolved_lr,
     run_training,
 )
@@ -71,7 +72,7 @@ _PREDICTED_TOGETHER = 8192
 # if memory runs out there are no smaller ones.
 _SMALLER_BATCHES = 4
 # Fitted attributes of all tasks that the encoder does not tell.
-_SAVED = ("lr_", "max_length_", "history_")
+_SAVED = ("lr_", "head_lr_", "max_length_", "history_")
 
 
 class BertFineTuneBase(PretrainedMixin, BaseEstimator):
@@ -96,7 +97,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         max_epochs: int = 3,
         batch_size: int = 32,
         lr: float | str = "auto",
-        head_lr: float = 1e-3,
+        head_lr: float | str = "auto",
         layer_lr_decay: float = 1.0,
         weight_decay: float = 0.01,
         lr_schedule: str = "linear",
@@ -177,6 +178,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
             samples, validation = self._hold_out(samples, targets, seed)
         validation = validation and validation.weighted(None)
         samples, validation, learnt = self._prepare(samples, validation, targets)
+        trains_layers, width = bool(stages[-1].trainable), self._n_features(encoder)
         fitted = {
             **targets.fitted,
             **learnt,
@@ -185,6 +187,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
             ATTRIBUTE: names,
             "max_length_": encoder.max_length,
             "lr_": resolved_lr(self.lr, encoder.checkpoint.hidden_size),
+            "head_lr_": resolved_head_lr(self, trains_layers, width, len(samples.texts)),
         }
         with own_randomness(seed, encoder.checkpoint.device), with_gradients():
             module = self._module(encoder, stages, targets)
@@ -329,15 +332,19 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
             self._check_warm_start(module, encoder.checkpoint, stages[-1], poolings)
             set_dropout(module.head, float(self.dropout))
         else:
-            module = FineTuneModule(self._head(encoder, poolings, targets), poolings, self.pairs)
+            module = FineTuneModule(self._head(encoder, targets), poolings, self.pairs)
         depths = [stage.depth for stage in stages]
         module.attach(encoder.checkpoint, stages[-1], self.gradient_checkpointing, depths)
         return module
 
-    def _head(self, encoder: FrozenEncoder, poolings: list[str], targets: Targets) -> nn.Sequential:
+    def _n_features(self, encoder: FrozenEncoder) -> int:
+        poolings = one_or_list("pooling", self.pooling)
+        return n_features(encoder.checkpoint.hidden_size, poolings, self.pairs)
+
+    def _head(self, encoder: FrozenEncoder, targets: Targets) -> nn.Sequential:
         try:
             return build_head(
-                n_features(encoder.checkpoint.hidden_size, poolings, self.pairs),
+                self._n_features(encoder),
                 head_sizes(self.hidden_layer_sizes),
                 targets.n_outputs,
                 self.activation,
@@ -393,7 +400,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         unfreezing = GradualUnfreezing(stages, inputs_at)
         callbacks = [unfreezing, history, best, Progress(history, show=bool(self.verbose))]
         settings = net_settings(
-            self, encoder.checkpoint, callbacks, fitted["lr_"], self.head_lr, seed
+            self, encoder.checkpoint, callbacks, fitted["lr_"], fitted["head_lr_"], seed
         )
         net = self._net(module, targets, **settings)
         run_training(
@@ -443,9 +450,11 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         return Saved(fitted, head, module.trained())
 
     def _from_saved(self, saved: Saved) -> None:
-        fitted, poolings = saved.fitted, saved.fitted["poolings"]
-        # Folders that were saved before there was such a parameter have none.
-        pairs = fitted.get("pairs", "joint")
+        # Folders that were saved before there were these have none.
+        older = {"pairs": "joint", "head_lr_": self.head_lr, ATTRIBUTE: None}
+        fitted = older | saved.fitted
+        poolings, pairs = fitted["poolings"], fitted["pairs"]
+        fitted.setdefault("takes_pairs_", True if pairs == "separate" else None)
         check_choice("pairs", pairs, PAIRS)
         check_tuning_parameters(self)
         reference = self._reference(fitted["max_length_"]).known()
@@ -463,12 +472,9 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         )
         module = FineTuneModule(head, poolings, pairs)
         module.attach(encoder.checkpoint, freezing)
-        settings = net_settings(self, checkpoint, [], fitted["lr_"], self.head_lr, seed=0)
+        settings = net_settings(self, checkpoint, [], fitted["lr_"], fitted["head_lr_"], seed=0)
         net = ready_to_predict(self._net(module, targets, **settings))
-        kept = {name: fitted[name] for name in _SAVED}
-        # Nor do these say what they take, but where it has to be pairs.
-        kept["takes_pairs_"] = fitted.get("takes_pairs_", True if pairs == "separate" else None)
-        kept[ATTRIBUTE] = fitted.get(ATTRIBUTE)
+        kept = {name: fitted[name] for name in (*_SAVED, "takes_pairs_", ATTRIBUTE)}
         kept |= {**targets.fitted, "reference_": reference, "max_length_": encoder.max_length}
         self._set_fitted(net, kept.pop("history_"), freezing, kept)
 

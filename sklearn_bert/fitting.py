@@ -11,13 +11,16 @@ from sklearn_bert.errors import TrainingDivergedError
 from sklearn_bert.persistence import EncoderReference
 from sklearn_bert.training.callbacks import BestWeights, EpochHistory
 from sklearn_bert.training.optimizer import MakeOptimizer
+from sklearn_bert.training.schedule import count_steps
 from sklearn_bert.validation import is_word
 
 __all__ = [
+    "NEW_HEAD_LR",
     "attach_once",
     "encoder_attributes",
     "net_settings",
     "ready_to_predict",
+    "resolved_head_lr",
     "resolved_lr",
     "run_training",
 ]
@@ -25,6 +28,10 @@ __all__ = [
 # What lr="auto" means for an encoder so wide; rates fall with the square of the width.
 _LR, _LR_HIDDEN_SIZE = 2e-4, 384
 _LR_LEAST, _LR_MOST = 1e-5, 5e-4
+# What head_lr="auto" means for a head that starts from nothing, and the layers below it train.
+NEW_HEAD_LR = 1e-3
+# Where they do not: as far as AdamW is to take a weight in all steps, and the highest rate.
+_HEAD_REACH, _HEAD_LR_MOST = 0.3, 1e-2
 
 
 def resolved_lr(lr: float | str, hidden_size: int) -> float:
@@ -33,6 +40,23 @@ def resolved_lr(lr: float | str, hidden_size: int) -> float:
         return float(lr)
     rate = _LR * (_LR_HIDDEN_SIZE / hidden_size) ** 2
     return min(max(rate, _LR_LEAST), _LR_MOST)
+
+
+def resolved_head_lr(estimator: Any, trains_layers: bool, n_features: int, n_samples: int) -> float:
+    """Return the learning rate of a head that reads so many features of so many samples.
+
+    See docs/decisions/0007-defaults.md for that of "auto".
+    """
+    if not is_word(estimator.head_lr, "auto"):
+        return float(estimator.head_lr)
+    if trains_layers:
+        return NEW_HEAD_LR
+    n_steps = count_steps(
+        n_samples, estimator.batch_size, estimator.gradient_accumulation, estimator.max_epochs
+    )
+    # Outputs add up what each feature is weighted with.
+    narrower = min(1.0, _LR_HIDDEN_SIZE / n_features)
+    return max(min(_HEAD_REACH / n_steps, _HEAD_LR_MOST) * narrower, NEW_HEAD_LR)
 
 
 def encoder_attributes(reference: EncoderReference, freezing: Freezing) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from sklearn_bert.encoder.randomness import own_randomness
 from sklearn_bert.encoder.sources import EMBEDDED_MODEL
 from sklearn_bert.errors import parameter_error
 from sklearn_bert.fitting import (
+    NEW_HEAD_LR,
     attach_once,
     encoder_attributes,
     net_settings,
@@ -44,8 +45,6 @@ __all__ = ["BertMaskedLM"]
 
 # Below, there is little context to predict a token from.
 _SHORTEST_CHUNK = 8
-# What head_lr="auto" means for a head that starts from nothing.
-_NEW_HEAD_LR = 1e-3
 # Fitted attributes that the model does not tell.
 _SAVED = ("has_pretrained_head_", "lr_", "head_lr_", "n_trainable_parameters_", "history_")
 
@@ -283,13 +282,13 @@ class BertMaskedLM(PretrainedMixin, BaseEstimator):
         with own_randomness(seed, checkpoint.device), with_gradients():
             module = self._module(checkpoint, freezing)
             lr = resolved_lr(self.lr, checkpoint.hidden_size)
-            new_head_lr = lr if module.has_pretrained_head else _NEW_HEAD_LR
+            head_lr = lr if module.has_pretrained_head else NEW_HEAD_LR
             fitted = {
                 **encoder_attributes(reference.known(), freezing),
                 "mask_token_": checkpoint.tokenizer.mask_token,
                 "has_pretrained_head_": module.has_pretrained_head,
                 "lr_": lr,
-                "head_lr_": new_head_lr if self.head_lr == "auto" else float(self.head_lr),
+                "head_lr_": head_lr if self.head_lr == "auto" else float(self.head_lr),
                 "n_trainable_parameters_": module.n_trainable_parameters(),
             }
             self._train(module, checkpoint, train, validation, seed, fitted)
@@ -379,7 +378,7 @@ class BertMaskedLM(PretrainedMixin, BaseEstimator):
         raise parameter_error("word_segmenter", self.word_segmenter, accepted, remedy)
 
     def _check_tuning_parameters(self) -> None:
-        check_tuning_parameters(self, least_epochs=0, auto=("lr", "head_lr"))
+        check_tuning_parameters(self, least_epochs=0)
 
     def _check_chunk_length(self, checkpoint: Checkpoint) -> None:
         most = checkpoint.max_length

@@ -46,8 +46,8 @@ warm_start, random_state, revision, verbose :
         coefficient of determination.
     net_ : skorch.NeuralNetRegressor
         What was trained, on scaled targets.
-    lr_, depth_, n_trainable_parameters_, device_, precision_, max_length_, takes_pairs_, \
-feature_names_in_ :
+    lr_, head_lr_, depth_, n_trainable_parameters_, device_, precision_, max_length_, \
+takes_pairs_, feature_names_in_ :
         As in :class:`BertFineTuneClassifier`.
 
     Examples

@@ -61,12 +61,10 @@ _RANGES = {
     "validation_fraction": (_POSITIVE, 1.0, "a number above 0 and below 1"),
 }
 # What may be "auto" wherever it is a parameter.
-_AUTO = ("lr",)
+_AUTO = ("lr", "head_lr")
 
 
-def check_tuning_parameters(
-    estimator: Any, least_epochs: int = 1, auto: Iterable[str] = _AUTO
-) -> None:
+def check_tuning_parameters(estimator: Any, least_epochs: int = 1) -> None:
     """Raise for the first parameter that can't be used.
 
     Parameters
@@ -75,8 +73,6 @@ def check_tuning_parameters(
         Has the parameters as attributes; those of other tasks may be missing.
     least_epochs : int, default=1
         What `max_epochs` may not be below.
-    auto : iterable of str, default=("lr",)
-        Numbers that may be "auto".
 
     Raises
     ------
@@ -98,7 +94,7 @@ def check_tuning_parameters(
         check_integer(name, parameters[name], minimum=least, accepted=accepted)
     for name, (minimum, below, accepted) in _RANGES.items():
         value = parameters.get(name, minimum)
-        if name in auto:
+        if name in _AUTO:
             if is_word(value, "auto"):
                 continue
             accepted = f"'auto', or {accepted}"

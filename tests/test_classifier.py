@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import math
 import pickle
 import shutil
 import warnings
@@ -27,6 +28,7 @@ GOOD = ["the film is good", "a good story", "very good", "wonderful film", "good
 BAD = ["the film is bad", "a dull story", "very bad", "dull film", "bad, very dull was it"]
 X = [f"{text} {number}" for number in range(4) for text in GOOD + BAD]
 Y = np.array(["up" if any(word in text for word in ("good", "wonder")) else "down" for text in X])
+N_BATCHES = len(X) // 8
 FREEZES = ["all", -1, -2, "embeddings", "none"]
 
 
@@ -311,6 +313,39 @@ def test_the_learning_rate_goes_by_the_width(make):
     assert make(freeze="all", lr=1e-5).fit(X, Y).lr_ == 1e-5
     embedded = BertFineTuneClassifier(freeze="all", max_epochs=1).fit(X, Y)
     assert embedded.lr_ == pytest.approx(2e-4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "n_steps"),
+    [
+        ({"max_epochs": 30}, 30 * N_BATCHES),
+        ({"max_epochs": 30, "gradient_accumulation": 2}, 30 * math.ceil(N_BATCHES / 2)),
+        ({"max_epochs": 60, "batch_size": len(X)}, 60),
+    ],
+)
+def test_the_rate_of_a_head_alone_goes_by_the_steps(settings, n_steps, make):
+    rates = []
+    callback = Callback()
+    callback.on_batch_end = lambda net, **_: rates.append(net.optimizer_.param_groups[0]["lr"])
+    plain = {"lr_schedule": "constant", "warmup": 0, "callbacks": [callback]}
+    classifier = make(freeze="all", **plain, **settings).fit(X, Y)
+    assert classifier.head_lr_ == pytest.approx(0.3 / n_steps)
+    assert set(rates) == {classifier.head_lr_}
+
+
+def test_the_rate_of_a_head_has_bounds_and_is_known_where_layers_train(make):
+    assert make(freeze="all", max_epochs=1).fit(X, Y).head_lr_ == 1e-2
+    assert make(freeze="all", max_epochs=110).fit(X, Y).head_lr_ == 1e-3
+    assert make(freeze=-1, max_epochs=1).fit(X, Y).head_lr_ == 1e-3
+    opened = make(freeze="all", unfreeze=["layer.3.output"], max_epochs=1).fit(X, Y)
+    assert opened.head_lr_ == 1e-3
+    assert make(freeze="all", max_epochs=1, head_lr=0.5).fit(X, Y).head_lr_ == 0.5
+
+
+def test_what_is_held_out_makes_no_steps(make):
+    settings = {"early_stopping": True, "validation_fraction": 0.5, "max_epochs": 30}
+    classifier = make(freeze="all", n_iter_no_change=99, **settings).fit(X, Y)
+    assert classifier.head_lr_ == pytest.approx(0.3 / (30 * math.ceil(len(X) / 2 / 8)))
 
 
 def test_an_mlp_head_and_several_poolings(make):

@@ -201,6 +201,19 @@ def test_folders_without_a_word_on_pairs_read_them_together(fitted, tmp_path):
     np.testing.assert_array_equal(loaded.predict_proba(texts), estimator.predict_proba(texts))
 
 
+def test_folders_without_a_word_on_the_rate_of_the_head_have_that_of_the_parameter(
+    fitted, tmp_path
+):
+    estimator, texts = fitted("head", head_lr=0.02)
+    estimator.save_pretrained(tmp_path)
+    state = json.loads((tmp_path / "sklearn_bert.json").read_text())
+    del state["fitted"]["head_lr_"]
+    (tmp_path / "sklearn_bert.json").write_text(json.dumps(state))
+    loaded = BertFineTuneClassifier.from_pretrained(tmp_path)
+    assert loaded.head_lr_ == 0.02
+    np.testing.assert_array_equal(loaded.predict_proba(texts), estimator.predict_proba(texts))
+
+
 def test_folders_without_a_word_on_what_they_take_take_both(fitted, tmp_path):
     for case, takes_pairs in (("top", None), ("halves", True)):
         estimator, texts = fitted(case)

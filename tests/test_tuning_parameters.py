@@ -19,7 +19,7 @@ from sklearn_bert.tuning_parameters import check_tuning_parameters, head_sizes
         ({"batch_size": 2.5}, r"batch_size=2.5"),
         ({"lr": 0}, r"lr=0 can't"),
         ({"lr": "fast"}, r"lr='fast' can't.*'auto'"),
-        ({"head_lr": "fast"}, r"head_lr='fast'"),
+        ({"head_lr": "fast"}, r"head_lr='fast'.*'auto', or a number above 0"),
         ({"warmup": 1.0}, r"warmup=1.0"),
         ({"max_grad_norm": 0}, r"max_grad_norm=0"),
         ({"precision": "fp32"}, r"precision='fp32'.*'auto', 'float32', 'bfloat16', 'float64'\."),

@@ -28,7 +28,7 @@ from sklearn_bert.errors import TrainingDivergedError
 from sklearn_bert.training.batches import Batches, LabelledTexts, TrainingData
 from sklearn_bert.training.losses import MISSING_TARGET, contrastive_loss
 from sklearn_bert.training.module import FineTuneModule
-from sklearn_bert.training.schedule import scheduler
+from sklearn_bert.training.schedule import count_steps, scheduler
 
 __all__ = [
     "ClassifierNet",
@@ -105,8 +105,10 @@ class FineTuning:
         self.initialize()
         self.order_ = np.random.default_rng(self.seed)
         self.n_batches_ = -(-len(dataset) // self.batch_size)
-        n_steps = self.max_epochs * -(-self.n_batches_ // self.gradient_accumulation)
-        self.scheduler_ = scheduler(self.optimizer_, self.schedule, n_steps, self.warmup)
+        steps = count_steps(
+            len(dataset), self.batch_size, self.gradient_accumulation, self.max_epochs
+        )
+        self.scheduler_ = scheduler(self.optimizer_, self.schedule, steps, self.warmup)
         self.batch_number_ = 0
         try:
             with contextlib.suppress(_Stop):

@@ -13,7 +13,7 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-__all__ = ["SCHEDULES", "factor", "scheduler"]
+__all__ = ["SCHEDULES", "count_steps", "factor", "scheduler"]
 
 # Slanted triangular: the highest rate is so many times the lowest (ULMFiT, arXiv 1801.06146).
 # The paper's own value; its cut fraction is the warmup.
@@ -47,6 +47,14 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "step": _step,
     "slanted_triangular": _slanted,
 }
+
+
+def count_steps(
+    n_samples: int, batch_size: int, gradient_accumulation: int, max_epochs: int
+) -> int:
+    """Return how many steps the optimizer takes in a training that nothing stops early."""
+    n_batches = math.ceil(n_samples / batch_size)
+    return max_epochs * math.ceil(n_batches / gradient_accumulation)
 
 
 def factor(schedule: str, step: int, n_steps: int, warmup: Any) -> float:

@@ -4,9 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_bert.training.schedule import SCHEDULES, factor, scheduler
+from sklearn_bert.training.schedule import SCHEDULES, count_steps, factor, scheduler
 
 N_STEPS = 40
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "batch_size", "accumulated", "steps"),
+    [(32, 8, 1, 4), (33, 8, 1, 5), (33, 8, 2, 3), (1, 8, 4, 1)],
+)
+def test_an_epoch_ends_with_a_step(n_samples, batch_size, accumulated, steps):
+    assert count_steps(n_samples, batch_size, accumulated, 1) == steps
+    assert count_steps(n_samples, batch_size, accumulated, 7) == 7 * steps
 
 
 def factors(schedule, warmup, n_steps=N_STEPS):
