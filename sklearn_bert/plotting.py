@@ -121,6 +121,8 @@ class TrainingCurveDisplay(Display):
             Where to draw; None makes a new figure.
         """
         ax = self._axes(ax)
+        from matplotlib.ticker import MaxNLocator
+
         self.rate_ax_, self.score_ax_ = ax.twinx(), None
         lines = [
             *self._line(ax, "train_loss", "training loss", color="C1"),
@@ -132,7 +134,8 @@ class TrainingCurveDisplay(Display):
             self.score_ax_.set_ylabel(self.score_name[:1].upper() + self.score_name[1:])
         lines.append(self._fill_rates(self.rate_ax_))
         self._mark_unfreezing(ax)
-        ax.set(xlabel="Epoch", ylabel="Loss", xticks=[row["epoch"] for row in self.history])
+        ax.set(xlabel="Epoch", ylabel="Loss")
+        ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
         # Above, since the lines of two axes leave no place that is free in every training.
         ax.legend(handles=lines, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
         # Lines in front of the area.

@@ -58,6 +58,15 @@ class TestTrainingCurve:
         assert legend == ["training loss", "validation loss", "accuracy", rates]
         assert display.figure_ is display.ax_.figure
 
+    @pytest.mark.parametrize("n_epochs", [1, 3, 100])
+    def test_ticks_are_epochs_and_leave_room(self, n_epochs):
+        history = [{"epoch": n, "train_loss": 1 / n, "lr": 1e-3} for n in range(1, n_epochs + 1)]
+        display = TrainingCurveDisplay(history=history).plot()
+        low, high = display.ax_.get_xlim()
+        ticks = [tick for tick in display.ax_.get_xticks() if low <= tick <= high]
+        assert 1 <= len(ticks) <= 10
+        assert set(ticks) <= set(range(n_epochs + 1))
+
     def test_without_validation_data_there_is_no_score(self, saved_model):
         classifier = BertFineTuneClassifier(saved_model(), freeze="all", **TUNING).fit(TEXTS, Y)
         display = TrainingCurveDisplay.from_estimator(Pipeline([("last", classifier)]))
