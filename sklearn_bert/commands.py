@@ -79,6 +79,7 @@ def run_compare(arguments: Namespace) -> int:
 
 def run_featurize(arguments: Namespace) -> int:
     """Write the rows of a file with the features of a text column behind them."""
+    _check_not_read("--output", Path(arguments.output), arguments.file)
     featurizer = BertFeaturizer(
         arguments.model,
         pooling=_one_or_all(arguments.pooling or ["mean"]),
@@ -99,6 +100,7 @@ def run_featurize(arguments: Namespace) -> int:
 
 def run_predict(arguments: Namespace) -> int:
     """Write the rows of a file with the predictions of a saved model behind them."""
+    _check_not_read("--output", Path(arguments.output), arguments.file)
     name = saved_class_name(arguments.model, arguments.revision)
     if name not in _PREDICTORS:
         raise ModelLoadError(
@@ -195,9 +197,13 @@ def _check_report(report: Path, file: str) -> None:
         raise TableError(f"--html {report} is a folder. Name a file in it.")
     if not report.parent.is_dir():
         raise TableError(f"There is no folder {report.parent} to write {report.name} to. Make it.")
-    if report.exists() and os.path.exists(file) and report.samefile(file):
-        raise TableError(f"--html {report} is the file of the texts. Name another.")
+    _check_not_read("--html", report, file)
     _check_writable(f"--html {report}", report if report.exists() else report.parent)
+
+
+def _check_not_read(option: str, place: Path, file: str) -> None:
+    if place.exists() and os.path.exists(file) and place.samefile(file):
+        raise TableError(f"{option} {place} is the file of the texts. Name another.")
 
 
 def _check_writable(option: str, place: Path) -> None:

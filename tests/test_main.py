@@ -393,6 +393,15 @@ class TestHowItEnds:
         said = self.error(capsys, "compare", reviews, *columns, option, tmp_path / place)
         assert f"no permission to write to {tmp_path}." in said
 
+    @pytest.mark.parametrize("name", ["reviews.csv", "../{folder}/reviews.csv", "link.csv"])
+    @pytest.mark.parametrize("command", [("featurize",), ("predict", "model")])
+    def test_texts_are_not_written_over(self, reviews, capsys, tmp_path, command, name):
+        (tmp_path / "link.csv").symlink_to(reviews)
+        output, before = tmp_path / name.format(folder=tmp_path.name), reviews.read_bytes()
+        said = self.error(capsys, *command, reviews, "--text", "Comment", "-o", output)
+        assert f"--output {output} is the file of the texts. Name another." in said
+        assert reviews.read_bytes() == before
+
     def test_the_model_that_is_read_is_not_written_over(self, reviews, saved_model, capsys):
         columns = ("--text", "Comment", "--label", "Emotion")
         places = ("--model", saved_model(), "--save", saved_model())
