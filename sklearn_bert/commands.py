@@ -198,7 +198,10 @@ def _check_report(report: Path, file: str) -> None:
     if not report.parent.is_dir():
         raise TableError(f"There is no folder {report.parent} to write {report.name} to. Make it.")
     _check_not_read("--html", report, file)
-    _check_writable(f"--html {report}", report if report.exists() else report.parent)
+    if report.exists():
+        _check_writable(f"--html {report}", report)
+    if report.is_file() or not report.exists():
+        _check_writable(f"--html {report}", report.resolve().parent)
 
 
 def _check_not_read(option: str, place: Path, file: str) -> None:

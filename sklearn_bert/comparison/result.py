@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from sklearn_bert.comparison.lengths import Lengths
 from sklearn_bert.comparison.recipe import code_of
 from sklearn_bert.comparison.recommending import METRIC_NAMES, Recommendation, recommend
 from sklearn_bert.comparison.running import METRICS, CandidateResult, score_labels
+from sklearn_bert.files import replacement
 from sklearn_bert.validation import Text
 
 try:
@@ -253,7 +253,8 @@ class Comparison:
         """
         from sklearn_bert.comparison.report import render
 
-        Path(path).write_text(render(self, title), encoding="utf-8")
+        with replacement(path) as new:
+            new.write_text(render(self, title), encoding="utf-8")
 
     def _caveats(self) -> list[str]:
         found = []

@@ -6,8 +6,6 @@ import contextlib
 import csv
 import json
 import os
-import stat
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_bert.errors import TableError
+from sklearn_bert.files import replacement
 from sklearn_bert.validation import is_missing, well_formed
 
 if TYPE_CHECKING:
@@ -30,8 +29,7 @@ _Write = Callable[[pd.DataFrame], None]
 def writer(path: str | os.PathLike[str]) -> Iterator[_Write]:
     """Give a function that writes rows to a file.
 
-    The file gets its name when all is written: if something fails, what was there stays. One that
-    was there hands on who may read it, and a link stays a link.
+    If something fails, what was there stays: see `replacement`.
 
     Parameters
     ----------
@@ -55,25 +53,8 @@ def writer(path: str | os.PathLike[str]) -> Iterator[_Write]:
         raise TableError(f"{path} is a folder. Name a file in it.")
     if not path.parent.is_dir():
         raise TableError(f"There is no folder {path.parent} to write {path.name} to. Make it.")
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    os.close(handle)
-    try:
-        with _WRITERS[kind](Path(name)) as write:
-            yield write
-        # mkstemp lets the owner alone read it.
-        os.chmod(name, _mode_of(path))
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-def _mode_of(path: Path) -> int:
-    """Return who may read and write a file, if it is yet to be made as others are."""
-    if path.exists():
-        return stat.S_IMODE(path.stat().st_mode)
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
+    with replacement(path) as new, _WRITERS[kind](new) as write:
+        yield write
 
 
 @contextlib.contextmanager

@@ -184,6 +184,21 @@ def test_to_html_writes_the_page(comparison, tmp_path):
     assert "<h1>A title</h1>" in render(comparison, "A title")
 
 
+def test_a_report_that_can_not_be_written_leaves_the_one_before(comparison, tmp_path):
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "report.html"
+    path.write_text("before", encoding="utf-8")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            comparison.to_html(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_text(encoding="utf-8") == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_elements_escape_all_but_elements():
     inner = element("b", "<")
     assert element("p", inner, "<", title='"') == '<p title="&quot;"><b>&lt;</b>&lt;</p>'

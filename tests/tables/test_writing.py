@@ -1,5 +1,4 @@
 import json
-import os
 
 import numpy as np
 import pandas as pd
@@ -102,23 +101,6 @@ def test_what_fails_leaves_the_file_that_was_there(kind, tmp_path):
         fail()
     assert path.read_text() == "before"
     assert [child.name for child in tmp_path.iterdir()] == [path.name]
-
-
-def test_a_file_keeps_who_may_read_it_and_a_link_stays_one(tmp_path):
-    file, link, new = (tmp_path / name for name in ("file.csv", "link.csv", "new.csv"))
-    file.write_text("before")
-    file.chmod(0o600)
-    link.symlink_to(file)
-    before = os.umask(0o027)
-    try:
-        for path in (link, new):
-            with writer(path) as write:
-                write(FRAME)
-    finally:
-        os.umask(before)
-    assert link.is_symlink()
-    assert file.read_text() == new.read_text() != "before"
-    assert (file.stat().st_mode & 0o777, new.stat().st_mode & 0o777) == (0o600, 0o640)
 
 
 def test_parquet_has_types_that_later_rows_fit(tmp_path):

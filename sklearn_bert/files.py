@@ -1,0 +1,48 @@
+"""Files that are there whole, or as they were before."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["replacement"]
+
+
+@contextlib.contextmanager
+def replacement(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give the place of a new file, which gets its name when all is written.
+
+    If something fails, what was there stays. One that was there hands on who may read it, a link
+    stays a link, and what is no file of a disk, such as a pipe, is written to.
+
+    Parameters
+    ----------
+    path : str or path
+        The name.
+    """
+    path = Path(path).resolve()
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    os.close(handle)
+    try:
+        yield Path(name)
+        # mkstemp lets the owner alone read it.
+        os.chmod(name, _mode_of(path))
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _mode_of(path: Path) -> int:
+    """Return who may read and write a file, if it is yet to be made as others are."""
+    if path.exists():
+        return stat.S_IMODE(path.stat().st_mode)
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
