@@ -30,7 +30,7 @@ def to_json(value: Any) -> Any:
     ----------
     value : object
         None, a boolean, number or string; a list, tuple, dict, frozenset, array or dataclass of
-        such.
+        such; or a range, which comes back as a list.
 
     Raises
     ------
@@ -104,7 +104,8 @@ def _array_from_json(value: dict[str, Any], classes: Any) -> np.ndarray:
     return np.array(from_json(value["items"], classes), dtype=dtype)
 
 
-_ENCODERS: dict[type, Callable[[Any], dict[str, Any]]] = {
+_ENCODERS: dict[type, Callable[[Any], Any]] = {
+    range: list,
     tuple: lambda value: {"type": "tuple", "items": to_json(list(value))},
     frozenset: lambda value: {"type": "frozenset", "items": to_json(sorted(value))},
     dict: lambda value: {"type": "dict", "items": [to_json(list(item)) for item in value.items()]},

@@ -75,6 +75,10 @@ def test_numbers_that_json_does_not_know():
     assert through_text(frozenset({"b", "a"})) == frozenset({"a", "b"})
 
 
+def test_a_range_comes_back_as_a_list():
+    assert through_text({"hidden_layer_sizes": range(3, 5)}) == {"hidden_layer_sizes": [3, 4]}
+
+
 @pytest.mark.parametrize(
     "value", [object(), {1, 2}, lambda: 0, b"bytes", [object()], np.array(["2020"], dtype="M8[Y]")]
 )
