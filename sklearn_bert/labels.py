@@ -304,6 +304,10 @@ def as_labels(name: str, y: Any, n_samples: int) -> np.ndarray:
         array = array.ravel()
     if array.dtype.kind == "V":
         raise TypeError(f"{name} is an array of records. Accepted: {_ACCEPTED}.")
+    if array.dtype.kind in "mM":
+        raise TypeError(
+            f"{name} is an array of {array.dtype}. Accepted: {_ACCEPTED}. Pass {name}.astype(str)."
+        )
     if array.ndim not in (1, 2) or array.size == 0:
         raise ValueError(f"{name} has shape {array.shape}. Accepted: {_ACCEPTED}.")
     if array.ndim == 1:
@@ -327,7 +331,10 @@ def _checked_classes(name: str, y: np.ndarray) -> np.ndarray:
         narrow = np.array(y.tolist()) if scalars else y
         if narrow.dtype.kind not in "biuf":
             kinds = ", ".join(sorted({type(label).__name__ for label in y}))
-            raise TypeError(f"{name} has labels of these types: {kinds}. Accepted: {_ACCEPTED}.")
+            raise TypeError(
+                f"{name} has labels of these types: {kinds}. Accepted: {_ACCEPTED}. Pass "
+                f"[str(label) for label in {name}]."
+            )
         y = narrow
     try:
         type_of_target(y, input_name=name)

@@ -12,6 +12,7 @@ import itertools
 import re
 import traceback
 import warnings
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -533,6 +534,10 @@ OF_TASK = {
         "one class in a column": [["a", "x"], ["b", "x"], ["a", "x"], ["b", "x"]],
         "a column of all that is missing": [["a", None], ["b", None], ["a", None], ["b", None]],
         "big integers": [2**100, 1, 1, 2**100],
+        "dates": [date(2020, 1, 1), date(2020, 1, 2)] * 2,
+        "an array of dates": np.array(["2020", "2021"] * 2, dtype="datetime64[D]"),
+        "dates in two columns": np.array([["2020", "2021"]] * 4, dtype="datetime64[ns]"),
+        "durations": np.array([1, 2] * 2, dtype="timedelta64[s]"),
         "mixed in a column": [["a", 1], ["b", "x"], ["a", 1], ["b", "x"]],
         "fractions in a column": [[0, 0.5], [1, 0.1], [0, 0.7], [1, 0.2]],
     },

@@ -1,6 +1,7 @@
 """Labels of each kind: to targets and back, and through the classifier."""
 
 import pickle
+from datetime import date
 from enum import Enum
 
 import numpy as np
@@ -208,6 +209,21 @@ def test_no_label_in_any_task(make):
 def test_sets_in_cross_val_predict(make):
     found = cross_val_predict(make(freeze="all", max_epochs=1), X, SETS, cv=2)
     assert found.shape == SETS.shape
+
+
+@pytest.mark.parametrize(
+    ("y", "remedy"),
+    [
+        (np.array(["2020-01-01", "2020-01-02"], dtype="M8[D]"), r"Pass y.astype\(str\)"),
+        (
+            [date(2020, 1, 1), date(2020, 1, 2)],
+            r"types: date\. .*Pass \[str\(label\) for label in y",
+        ),
+    ],
+)
+def test_dates_are_made_strings_by_the_user(y, remedy):
+    with pytest.raises(TypeError, match=remedy):
+        as_labels("y", y, 2)
 
 
 def test_bad_labels_are_named(make):
