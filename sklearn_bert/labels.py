@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from numbers import Number, Real
+from numbers import Integral, Number, Real
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from sklearn_bert.arrays import as_array
-from sklearn_bert.errors import parameter_error, warn_caller
+from sklearn_bert.errors import parameter_error, shown, warn_caller
 from sklearn_bert.training.losses import (
     MISSING_TARGET,
     BinaryCrossEntropy,
@@ -34,6 +34,8 @@ _ACCEPTED = (
     "one label for each text (strings, integers or booleans), or one row of labels; for numbers "
     "use BertFineTuneRegressor"
 )
+# From here on integers have more than 64 bits, unless all are positive.
+_LARGE = 2**63
 
 
 class Labels(ABC):
@@ -330,18 +332,32 @@ def _checked_classes(name: str, y: np.ndarray) -> np.ndarray:
         scalars = all(isinstance(label, (Number, np.generic)) for label in y)
         narrow = np.array(y.tolist()) if scalars else y
         if narrow.dtype.kind not in "biuf":
+            _check_size(name, narrow)
             kinds = ", ".join(sorted({type(label).__name__ for label in y}))
             raise TypeError(
                 f"{name} has labels of these types: {kinds}. Accepted: {_ACCEPTED}. Pass "
                 f"[str(label) for label in {name}]."
             )
         y = narrow
+    if y.dtype.kind == "f":
+        _check_size(name, y)
     try:
         type_of_target(y, input_name=name)
         check_classification_targets(y)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name} can't be used: {error} Accepted: {_ACCEPTED}.") from error
     return y
+
+
+def _check_size(name: str, y: np.ndarray) -> None:
+    """Refuse numbers beyond 64 bits, of which NumPy makes objects, or floats that are alike."""
+    numbers: list[Any] = [label for label in y.tolist() if isinstance(label, (Integral, float))]
+    large = [number for number in numbers if _LARGE <= abs(number) < math.inf]
+    if large:
+        raise ValueError(
+            f"{name} has labels as large as {shown(large[0])}. Accepted: {_ACCEPTED}, and numbers "
+            f"below 2**63. Pass [str(label) for label in {name}]."
+        )
 
 
 def _narrowed(y: np.ndarray) -> np.ndarray:

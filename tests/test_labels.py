@@ -226,6 +226,21 @@ def test_dates_are_made_strings_by_the_user(y, remedy):
         as_labels("y", y, 2)
 
 
+@pytest.mark.parametrize("y", [[2**64, 1], [2**63, -1], [-(2**70), 1.0], [10**5000, 1]])
+@pytest.mark.parametrize("columns", [1, 2])
+def test_numbers_beyond_64_bits_are_made_strings_by_the_user(y, columns):
+    y = y if columns == 1 else [[label, "a"] for label in y]
+    with pytest.raises(ValueError, match=r"labels as large as .*2\*\*63. Pass \[str\(label\)"):
+        learn_labels(as_labels("y", y, 2))
+
+
+@pytest.mark.parametrize(
+    "y", [[2**63 - 1, 1], [2**64 - 1, 2**63], np.array([2**63 + 1, 2**63], object), [-(2**63), 1]]
+)
+def test_integers_of_64_bits_are_labels(y):
+    assert learn_labels(as_labels("y", y, 2)).classes.tolist() == sorted(y)
+
+
 def test_bad_labels_are_named(make):
     classifier = make(freeze="all", max_epochs=1)
     with pytest.raises(ValueError, match=r"class_weight='balanced'.*sample_weight"):
