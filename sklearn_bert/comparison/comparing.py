@@ -67,7 +67,8 @@ def compare(
     y : array-like of shape (n_samples,)
         One label for each.
     cv : int, splitter or iterable of (train, test), default=5
-        The folds. An integer means stratified and shuffled ones. Each text has to be tested once.
+        The folds. An integer means stratified and shuffled ones. Each text has to be tested once,
+        by a fit that has not seen it.
     groups : array-like of shape (n_samples,), default=None
         Texts of a group stay in one fold, with an integer `cv` or a splitter that keeps groups
         together.
@@ -257,7 +258,7 @@ def _seed(random_state: Any) -> int:
 def _splits(
     cv: Any, texts: Sequence[Text], y: np.ndarray, groups: Any, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return folds that test each text once."""
+    """Return folds that test each text once, unseen."""
     if groups is not None:
         groups = _check_groups(groups, len(texts))
     if isinstance(cv, Integral):
@@ -275,6 +276,15 @@ def _splits(
         raise parameter_error(
             "cv", cv, "folds that test each text exactly once, as KFold and its kin make them"
         )
+    for number, (train, test) in enumerate(splits):
+        seen = np.intersect1d(train, test)
+        if len(seen):
+            accepted = "folds whose training part has none of the texts that they test"
+            remedy = (
+                f"Fold {number} has {len(seen):,}, the first at position {seen[0]}. Take them out "
+                f"of its training part."
+            )
+            raise parameter_error("cv", cv, accepted, remedy)
     return splits
 
 

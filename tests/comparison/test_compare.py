@@ -419,6 +419,13 @@ class TestWhatComesIn:
         with pytest.raises(ValueError, match=r"cv=.*tests? each text exactly once"):
             compared(cv=ShuffleSplit(3, random_state=0))
 
+    def test_folds_that_train_on_what_they_test(self, compared):
+        half = np.arange(len(TEXTS)) < 15
+        rows = np.arange(len(TEXTS))
+        cv = [(rows[half], rows[~half]), (rows[~half | (rows == 3) | (rows == 7)], rows[half])]
+        with pytest.raises(ValueError, match=r"cv=.*Fold 1 has 2, the first at position 3\. Take"):
+            compared(cv=cv)
+
     def test_more_folds_than_groups(self, compared):
         with pytest.raises(
             ValueError, match="splits n_splits=3 greater than the number of groups: 2"
