@@ -82,12 +82,13 @@ takes_pairs_, feature_names_in_ :
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Numbers.
         sample_weight : array-like of shape (n_samples,), default=None
-            What each sample counts; only proportions matter.
+            What each sample counts; only proportions matter. Those of 0 are left out.
         X_val, y_val : as X and y, default=None
             Validation data: scored before the first epoch and after each, and used for early
             stopping.
         sample_weight_val : array-like of shape (n_validation_samples,), default=None
-            What each validation sample counts in the loss; only proportions matter.
+            What each validation sample counts in the loss; only proportions matter. Those of 0 are
+            left out of the score too.
 
         Returns
         -------
@@ -166,6 +167,11 @@ takes_pairs_, feature_names_in_ :
                 f"many as y has."
             )
         return columns
+
+    def _labelled(self, samples: Samples, targets: Targets) -> Samples:
+        """Leave out what has a weight of 0, which times the square of a large target is no 0."""
+        weights = samples.weights
+        return samples if weights is None else samples.take(np.flatnonzero(weights))
 
     def _saved_targets(self, fitted: dict[str, Any], n_outputs: int) -> Targets:
         attributes = {name: fitted[name] for name in self._saved_attributes}

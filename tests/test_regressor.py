@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_bert import BertFineTuneRegressor
@@ -14,6 +15,7 @@ X = [f"{text} {number}" for number in range(4) for text in GOOD + BAD]
 UP = np.array([any(word in text for word in ("good", "wonder")) for text in X])
 # Far from 0, and with a scale that no untrained head has.
 Y = np.where(UP, 1500.0, 900.0)
+NUMBERS = np.arange(40.0)
 
 
 @pytest.fixture
@@ -78,6 +80,27 @@ def test_validation_scores_are_r2(make):
 def test_sample_weights_count(make):
     high = make(freeze="all", max_epochs=3).fit(X, Y, sample_weight=np.where(UP, 9.0, 1.0))
     assert high.predict(X).mean() > make(freeze="all", max_epochs=3).fit(X, Y).predict(X).mean()
+
+
+@pytest.mark.parametrize("target", [-5.0, 1e60, 1e200])
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_samples_of_weight_0_are_as_if_they_were_not_there(target, early_stopping, make):
+    y, weights = np.where(UP, target, NUMBERS), np.where(UP, 0.0, 2.0)
+    regressor = make(freeze="all", max_epochs=2, early_stopping=early_stopping)
+    found = clone(regressor).fit(X, y, weights).predict(X)
+    expected = regressor.fit(np.array(X)[~UP], NUMBERS[~UP], weights[~UP]).predict(X)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_validation_samples_of_weight_0_are_too(make):
+    y, weights = np.where(UP, 1e60, NUMBERS), np.where(UP, 0.0, 2.0)
+    regressor = make(freeze="all", max_epochs=2)
+    regressor.fit(X, NUMBERS, X_val=X, y_val=y, sample_weight_val=weights)
+    alone = {"X_val": np.array(X)[~UP], "y_val": NUMBERS[~UP]}
+    expected = clone(regressor).fit(X, NUMBERS, **alone)
+    for row, other in zip(regressor.history_, expected.history_, strict=True):
+        assert row["valid_score"] == other["valid_score"]
+        assert row["valid_loss"] == pytest.approx(other["valid_loss"])
 
 
 @pytest.mark.filterwarnings("ignore:R.2 score is not well-defined")
