@@ -67,10 +67,11 @@ def factor(schedule: str, step: int, n_steps: int, warmup: Any) -> float:
     step, n_steps : int
         The step of the optimizer, and how many there are.
     warmup : int or float
-        Steps in which the rate rises from 0, or their share of all.
+        Steps in which the rate rises from 0, or their share of all. A single step has none, since
+        with a rate of 0 nothing would be trained.
     """
     is_count = isinstance(warmup, Integral)
-    n_warmup = int(warmup if is_count else math.floor(warmup * n_steps))
+    n_warmup = int(warmup if is_count else math.floor(warmup * n_steps)) if n_steps > 1 else 0
     if step < n_warmup:
         share = step / n_warmup
         # The slanted triangle rises from its lowest rate, the others from nothing.

@@ -98,8 +98,10 @@ def test_without_warmup_the_first_rate_is_the_highest(schedule):
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("warmup", [0, 1, 5, 0.5])
 def test_a_single_step_and_warmup_longer_than_training(schedule, warmup):
-    found = factors(schedule, warmup, n_steps=1)
-    assert all(math.isfinite(value) and 0 <= value <= 1 for value in found)
+    assert factors(schedule, warmup, n_steps=1)[0] == 1
+    for n_steps in (1, 3):
+        found = factors(schedule, warmup, n_steps)
+        assert all(math.isfinite(value) and 0 <= value <= 1 for value in found)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
