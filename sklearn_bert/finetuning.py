@@ -44,7 +44,13 @@ from sklearn_bert.pretrained import PretrainedMixin, Saved, SentenceModel
 from sklearn_bert.samples import Samples, Targets
 from sklearn_bert.training import net as nets
 from sklearn_bert.training.batches import LabelledTexts
-from sklearn_bert.training.callbacks import BestWeights, EpochHistory, GradualUnfreezing, Progress
+from sklearn_bert.training.callbacks import (
+    BestWeights,
+    EpochHistory,
+    GradualUnfreezing,
+    Progress,
+    check_callbacks,
+)
 from sklearn_bert.training.inputs import Inputs, make_inputs
 from sklearn_bert.training.module import (
     FineTuneModule,
@@ -170,6 +176,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         samples = self._labelled(Samples(texts, targets.y, weights), targets)
         of_pairs, names = are_pairs(texts), pair_names(X, texts)
         validation = self._validation(X_val, y_val, sample_weight_val, targets, of_pairs, names)
+        check_callbacks(self.callbacks, validation is not None or self.early_stopping)
         reference = self._reference(self.max_length)
         encoder = reference.encoder(int(self.verbose))
         stages = self._stages(self._freezing(encoder), encoder.checkpoint)

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping
 from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer, pipeline
 
 from sklearn_bert import BertFeaturizer, BertFineTuneClassifier, BertMaskedLM
@@ -386,6 +386,13 @@ def test_containers_and_callbacks(make):
     found = make(max_epochs=2, callbacks=[counts]).fit(pd.Series(X, index=range(5, 5 + len(X))))
     assert found.score(np.array(X)) == pytest.approx(expected)
     assert counts.epochs == 2
+
+
+def test_a_callback_needs_what_it_watches(make):
+    masked_lm = make(max_epochs=1, callbacks=[EarlyStopping()])
+    with pytest.raises(ValueError, match=r"EarlyStopping.monitor='valid_loss'.*pass X_val"):
+        masked_lm.fit(X)
+    masked_lm.fit(X, X_val=X)
 
 
 @pytest.mark.parametrize(

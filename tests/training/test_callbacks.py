@@ -5,6 +5,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from skorch.callbacks import Checkpoint, EarlyStopping, EpochScoring, TrainEndCheckpoint
 
 from sklearn_bert.encoder.freezing import resolve_freeze, unfreeze_gradually
 from sklearn_bert.training import callbacks as callbacks_module
@@ -15,6 +16,7 @@ from sklearn_bert.training.callbacks import (
     EpochHistory,
     GradualUnfreezing,
     Progress,
+    check_callbacks,
 )
 from sklearn_bert.training.module import FineTuneModule, build_head
 from tests.models import HIDDEN, N_LAYERS, layers_of
@@ -254,6 +256,29 @@ def test_closing_a_bar_that_was_never_open():
     callback = Progress(EpochHistory(None), True)
     callback.close()
     callback.close()
+
+
+@pytest.mark.parametrize(
+    ("callback", "message"),
+    [
+        (Checkpoint(f_pickle="net.pkl"), r"Checkpoint.f_pickle='net.pkl'.*Pickle the estimator"),
+        (("last", TrainEndCheckpoint(f_pickle="net.pkl")), r"TrainEndCheckpoint.f_pickle="),
+        (EpochScoring("f1_macro", use_caching=False), r"EpochScoring.use_caching=False.*callable"),
+        (EarlyStopping(), r"monitor='valid_loss'.*Accepted: 'train_loss'\..*pass X_val"),
+        (EarlyStopping, r"monitor='valid_loss'.*Accepted: 'train_loss'\..*pass X_val"),
+        (Checkpoint("valid_acc_best"), r"monitor='valid_acc_best'.*Accepted: 'train_loss_best'\."),
+    ],
+)
+def test_callbacks_that_would_fail_later_are_refused(callback, message):
+    with pytest.raises(ValueError, match=message):
+        check_callbacks([callback], validates=False)
+
+
+def test_callbacks_that_can_do_their_work_pass():
+    check_callbacks([EarlyStopping, Checkpoint()], validates=True)
+    alone = [EarlyStopping("train_loss"), Checkpoint(None), Checkpoint("train_loss_best")]
+    own = EpochScoring(lambda net, dataset, y: 0, use_caching=False)
+    check_callbacks([*alone, Checkpoint(lambda net: True), own], validates=False)
 
 
 class TestDeadline:

@@ -406,6 +406,14 @@ def test_early_stopping_of_skorch_on_the_training_loss(make):
     assert len(classifier.history_) < 50
 
 
+def test_early_stopping_of_skorch_needs_what_it_watches(make):
+    classifier = make(max_epochs=1, callbacks=[EarlyStopping()])
+    with pytest.raises(ValueError, match=r"EarlyStopping.monitor='valid_loss'.*pass X_val"):
+        classifier.fit(X, LABELS)
+    classifier.fit(X, LABELS, X_val=X, y_val=LABELS)
+    classifier.set_params(early_stopping=True, validation_fraction=0.5).fit(X, LABELS)
+
+
 @pytest.mark.parametrize("freeze", ["all", -1, "none"])
 def test_scores_of_skorch(freeze, make):
     score = EpochScoring("f1_macro", lower_is_better=False, name="valid_f1")
