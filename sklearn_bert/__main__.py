@@ -59,7 +59,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from sklearn_bert import commands
 
     run: Callable[[argparse.Namespace], int] = getattr(commands, f"run_{arguments.command}")
-    with commands.plain_warnings():
+    with commands.plain_warnings(arguments):
         return run(arguments)
 
 

@@ -283,16 +283,21 @@ def _say(text: str) -> None:
 
 
 @contextlib.contextmanager
-def plain_warnings() -> Iterator[None]:
+def plain_warnings(arguments: Namespace) -> Iterator[None]:
     """Have warnings shown as lines; that of long texts for the first rows that have such only."""
     said = set()
+    chunks = arguments.command == "featurize" and len(arguments.text or ()) < 2
+    remedy = "Pass --long-text chunk." if chunks else "Split them into rows of their own."
 
     def show(message: Any, category: Any, *place: Any, **more: Any) -> None:
         if category is LongTextWarning and category in said:
             return
         said.add(category)
-        once = "of the rows so far, " if category is LongTextWarning else ""
-        _say(f"warning: {once}{message}")
+        text = str(message)
+        if category is LongTextWarning:
+            # The sentence behind the first names parameters.
+            text = f"of the rows so far, {text.partition('. ')[0]}. {remedy}"
+        _say(f"warning: {text}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", LongTextWarning)

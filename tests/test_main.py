@@ -201,7 +201,9 @@ class TestFeaturize:
         path.write_text("text\n" + "\n".join(["good " * (MAX_LENGTH + 1)] * 4), encoding="utf-8")
         monkeypatch.setattr(commands_module, "_ROWS", 2)
         assert run("featurize", path, "-o", out, "--model", saved_model(), "--device", "cpu") == 0
-        assert capsys.readouterr().err.count("are longer than") == 1
+        said = capsys.readouterr().err
+        assert said.count("are longer than") == 1
+        assert "and were cut there. Pass --long-text chunk.\n" in said
 
     def test_pairs(self, saved_model, tmp_path):
         path, out = tmp_path / "in.csv", tmp_path / "out.parquet"
@@ -224,6 +226,12 @@ class TestPredict:
         assert found["prediction"].tolist() == classifier.predict(texts).tolist()
         probabilities = found[[f"probability_{label}" for label in classifier.classes_]]
         np.testing.assert_allclose(probabilities, classifier.predict_proba(texts), atol=1e-5)
+
+    def test_long_texts_are_told_with_what_the_command_line_can_do(self, fitted, tmp_path, capsys):
+        path, out = tmp_path / "in.csv", tmp_path / "out.csv"
+        path.write_text("text\n" + "good " * (MAX_LENGTH + 1), encoding="utf-8")
+        assert run("predict", fitted[1], path, "-o", out) == 0
+        assert "cut there. Split them into rows of their own.\n" in capsys.readouterr().err
 
     def test_the_column_is_found_where_it_is_clear(self, fitted, tmp_path):
         _, folder = fitted
