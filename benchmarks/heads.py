@@ -25,6 +25,7 @@ _RATES = ("auto", 1e-3, 3e-3, 1e-2, 3e-2)
 _SIZES = (30, 100, 1000)
 _QUICK_SIZES = (32,)
 _SCORED = 500
+_QUICK_SCORED = 32
 _EPOCHS = (3, 10, 20)
 _QUICK_EPOCHS = (1,)
 _SEEDS = (0, 1, 2)
@@ -65,6 +66,7 @@ def run(report: Report, options: argparse.Namespace) -> None:
         "sizes": _QUICK_SIZES if options.quick else _SIZES,
         "epochs": _QUICK_EPOCHS if options.quick else _EPOCHS,
         "seeds": _SEEDS[:1] if options.quick else _SEEDS,
+        "n_scored": _QUICK_SCORED if options.quick else _SCORED,
     }
     parts = _QUICK_PARTS if options.quick else _PARTS
     report.runs = alternate({part: Job(measure, {"part": part, **settings}) for part in parts}, 1)
@@ -82,7 +84,7 @@ def run(report: Report, options: argparse.Namespace) -> None:
         f"BertFineTuneClassifier(freeze='all'), all else at its default, and, {_LINEAR}, "
         f"LogisticRegression(max_iter=1000) on vectors of BertFeaturizer() with the same pooling; "
         f"the regressor has classes as 0 and 1, and RidgeCV. Neither knows epochs. Scored "
-        f"on {_SCORED} rows of those to train on, which no fit has; seeds "
+        f"on {settings['n_scored']} rows of those to train on, which no fit has; seeds "
         f"{list(settings['seeds'])} draw both."
     )
 
@@ -109,14 +111,18 @@ def _key(head: str, size: int, epochs: int | None, rate: float | str) -> str:
 
 
 def measure(
-    part: str, sizes: tuple[int, ...], epochs: tuple[int, ...], seeds: tuple[int, ...]
+    part: str,
+    sizes: tuple[int, ...],
+    epochs: tuple[int, ...],
+    seeds: tuple[int, ...],
+    n_scored: int,
 ) -> dict[str, Any]:
     """Score heads on a corpus, for each number of rows, epochs, and rate."""
     whole = TASKS[part].fetch()
     heads = [name for name, head in _HEADS.items() if _suits(head, part)]
     scores: dict[str, list[float]] = {}
     for seed, size, name in itertools.product(seeds, sizes, heads):
-        split, head = _held_out(whole, size, seed), _HEADS[name]
+        split, head = _held_out(whole, size, n_scored, seed), _HEADS[name]
         if head.predicts_numbers:
             split = Split(split.X, split.y.astype(float), split.X_test, split.y_test.astype(float))
         estimators = {_key(name, size, None, _LINEAR): _on_features(head)}
@@ -148,12 +154,12 @@ def _on_features(head: _Head) -> Any:
     return make_pipeline(featurizer, ridge if head.predicts_numbers else logistic)
 
 
-def _held_out(whole: Split, n_rows: int, seed: int) -> Split:
+def _held_out(whole: Split, n_rows: int, n_scored: int, seed: int) -> Split:
     """Return so many rows to fit, and others of those to train on to score."""
     from sklearn.model_selection import train_test_split
 
     X, X_held, y, y_held = train_test_split(
-        whole.X, whole.y, test_size=_SCORED, stratify=whole.y, random_state=seed
+        whole.X, whole.y, test_size=n_scored, stratify=whole.y, random_state=seed
     )
     X, _, y, _ = train_test_split(X, y, train_size=n_rows, stratify=y, random_state=seed)
     return Split(X, y, X_held, y_held)

@@ -19,7 +19,17 @@ from benchmarks.rivals.models import freeze_parameter
 from benchmarks.rivals.recipes import RECIPES
 from benchmarks.rivals.training import BATCH_SIZE, timed
 
-__all__ = ["LONGER", "METHODS", "OURS", "Method", "epochs_for", "measure", "said", "suits"]
+__all__ = [
+    "BESIDE",
+    "LONGER",
+    "METHODS",
+    "OURS",
+    "Method",
+    "epochs_for",
+    "measure",
+    "said",
+    "suits",
+]
 
 _DEPTHS = ["all", "-1", "-2", "-3", "none"]
 _STEPS = 150
@@ -38,6 +48,10 @@ _WAYS: dict[str, dict[str, Any]] = {
     "contrastive": {"freeze": "none", "contrastive_weight": 1},
     "separate-all": {"freeze": "all", "pairs": "separate"},
     "separate-none": {"freeze": "none", "pairs": "separate"},
+}
+# Ways that no search is over.
+BESIDE: dict[str, dict[str, Any]] = {
+    "balanced": {"freeze": "none", "class_weight": "balanced"},
 }
 # Ways that train for so many times the epochs, too.
 _TIMES_LONGER = 3
@@ -180,7 +194,8 @@ def _ours(
     split: Split, part: str, seed: int, epochs: int, device: str, way: str, times: int = 1
 ) -> _Found:
     """Fine-tune in one way, for some times the epochs."""
-    classifier = _classifier(seed, device).set_params(**_parameters(_WAYS[way], times * epochs))
+    told = _parameters((_WAYS | BESIDE)[way], times * epochs)
+    classifier = _classifier(seed, device).set_params(**told)
     run = timed(lambda: classifier.fit(split.X, split.y))
     return None, run.seconds, classifier.predict(split.X_test)
 
@@ -245,6 +260,9 @@ METHODS = {
         for name, way in _WAYS.items()
     },
     "searched": Method("ours, by cross-validation", _ours_searched),
+    **{
+        name: Method(f"ours, {said(way)}", partial(_ours, way=name)) for name, way in BESIDE.items()
+    },
     **{
         name: Method(
             f"ours, {said(_WAYS[way])}, {_TIMES_LONGER} times the epochs",

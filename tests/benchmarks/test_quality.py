@@ -209,6 +209,18 @@ def test_contrasts_may_be_the_best():
     assert [holds for _, holds in claims] == [True, False]
 
 
+def test_balanced_classes_may_be_the_best_and_no_search_is_over_them():
+    report = report_of(
+        **{"freeze=none": {0: 0.80}}, balanced={0: 0.82}, trainer={0: 0.82}, searched={0: 0.80}
+    )
+    assert [holds for _, holds in report.checks] == [True, False]
+    assert "ours, freeze=none, class_weight=balanced (best)" in report.checks[0][0]
+    assert [row[0] for row in report.tables[0].rows][1:3] == [
+        "ours, by cross-validation",
+        "ours, freeze=none, class_weight=balanced",
+    ]
+
+
 def test_who_trains_longer_is_held_against_setfit_alone():
     longer = {"freeze=none": {0: 0.80}, "contrastive-longer": {0: 0.90}}
     report = report_of(**longer, trainer={0: 0.81}, expert={0: 0.81}, setfit={0: 0.90})
