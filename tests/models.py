@@ -4,6 +4,8 @@ Nothing is downloaded: the tokenizers have vocabularies written here, the models
 transformers configs.
 """
 
+import contextlib
+import io
 import json
 import string
 import tempfile
@@ -337,7 +339,9 @@ def bert_that_knows(words: Sequence[str]) -> Family:
 
 def save(folder: Path, model: Any, tokenizer: PreTrainedTokenizerFast) -> Path:
     """Save both as a user would, and return the folder."""
-    model.save_pretrained(folder)
+    # Its progress would be in what the first test that needs the model reads of the terminal.
+    with contextlib.redirect_stderr(io.StringIO()):
+        model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
