@@ -30,8 +30,9 @@ _LR, _LR_HIDDEN_SIZE = 2e-4, 384
 _LR_LEAST, _LR_MOST = 1e-5, 5e-4
 # What head_lr="auto" means for a head that starts from nothing, and the layers below it train.
 NEW_HEAD_LR = 1e-3
-# Where they do not: as far as AdamW is to take a weight in all steps, and the highest rate.
-_HEAD_REACH, _HEAD_LR_MOST = 0.3, 1e-2
+# Where they do not: as far as AdamW is to take a weight in all steps, and what fewer count as.
+_HEAD_REACH, _HEAD_STEPS_LEAST = 0.3, 30
+_HEAD_STEPS_MOST = round(_HEAD_REACH / NEW_HEAD_LR)
 
 
 def resolved_lr(lr: float | str, hidden_size: int) -> float:
@@ -56,7 +57,8 @@ def resolved_head_lr(estimator: Any, trains_layers: bool, n_features: int, n_sam
     )
     # Outputs add up what each feature is weighted with.
     narrower = min(1.0, _LR_HIDDEN_SIZE / n_features)
-    return max(min(_HEAD_REACH / n_steps, _HEAD_LR_MOST) * narrower, NEW_HEAD_LR)
+    counted = min(max(n_steps, _HEAD_STEPS_LEAST), _HEAD_STEPS_MOST)
+    return max(_HEAD_REACH / counted * narrower, NEW_HEAD_LR)
 
 
 def encoder_attributes(reference: EncoderReference, freezing: Freezing) -> dict[str, Any]:

@@ -30,5 +30,7 @@ def test_the_rate_of_a_head_alone_goes_by_steps_and_width(n_features, n_samples,
     classifier = BertFineTuneClassifier(freeze="all", max_epochs=10, batch_size=32)
     assert resolved_head_lr(classifier, False, n_features, n_samples) == pytest.approx(rate)
     assert resolved_head_lr(classifier, True, n_features, n_samples) == 1e-3
+    classifier.set_params(max_epochs=10**400)
+    assert resolved_head_lr(classifier, False, n_features, n_samples) == 1e-3
     classifier.set_params(head_lr=0.5)
     assert resolved_head_lr(classifier, False, n_features, n_samples) == 0.5

@@ -42,7 +42,7 @@ class TestTrainingCurve:
         return BertFineTuneClassifier(saved_model(), **TUNING, **params).fit(TEXTS, Y, **validation)
 
     def test_it_draws_the_history(self, saved_model):
-        classifier = self.fitted(saved_model, freeze="all")
+        classifier = self.fitted(saved_model, freeze="all", head_lr=1e-3)
         display = TrainingCurveDisplay.from_estimator(classifier, score_name="accuracy")
         drawn = {line.get_label(): line.get_xydata() for line in display.ax_.lines}
         rows = classifier.history_

@@ -53,8 +53,9 @@ def count_steps(
     n_samples: int, batch_size: int, gradient_accumulation: int, max_epochs: int
 ) -> int:
     """Return how many steps the optimizer takes in a training that nothing stops early."""
-    n_batches = math.ceil(n_samples / batch_size)
-    return max_epochs * math.ceil(n_batches / gradient_accumulation)
+    # In integers: as floats parts of very large batches are 0.
+    n_batches = -(-n_samples // batch_size)
+    return max_epochs * -(-n_batches // gradient_accumulation)
 
 
 def factor(schedule: str, step: int, n_steps: int, warmup: Any) -> float:

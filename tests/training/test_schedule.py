@@ -11,7 +11,7 @@ N_STEPS = 40
 
 @pytest.mark.parametrize(
     ("n_samples", "batch_size", "accumulated", "steps"),
-    [(32, 8, 1, 4), (33, 8, 1, 5), (33, 8, 2, 3), (1, 8, 4, 1)],
+    [(32, 8, 1, 4), (33, 8, 1, 5), (33, 8, 2, 3), (1, 8, 4, 1), (5, 10**400, 10**400, 1)],
 )
 def test_an_epoch_ends_with_a_step(n_samples, batch_size, accumulated, steps):
     assert count_steps(n_samples, batch_size, accumulated, 1) == steps
