@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import statistics
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,19 +120,23 @@ def measure(
 ) -> dict[str, Any]:
     """Score heads on a corpus, for each number of rows, epochs, and rate."""
     whole = TASKS[part].fetch()
-    heads = [name for name, head in _HEADS.items() if _suits(head, part)]
     scores: dict[str, list[float]] = {}
-    for seed, size, name in itertools.product(seeds, sizes, heads):
-        split, head = _held_out(whole, size, n_scored, seed), _HEADS[name]
-        if head.predicts_numbers:
-            split = Split(split.X, split.y.astype(float), split.X_test, split.y_test.astype(float))
-        estimators = {_key(name, size, None, _LINEAR): _on_features(head)}
-        for n_epochs, rate in itertools.product(epochs, _RATES):
-            estimators[_key(name, size, n_epochs, rate)] = _tuned(head, n_epochs, rate, seed)
-        for key, estimator in estimators.items():
+    for seed, size in itertools.product(seeds, sizes):
+        split = _held_out(whole, size, n_scored, seed)
+        for key, estimator in _estimators(part, size, epochs, seed):
             fitted = estimator.fit(split.X, split.y)
             scores.setdefault(key, []).append(fitted.score(split.X_test, split.y_test))
     return {"scores": scores}
+
+
+def _estimators(
+    part: str, size: int, epochs: tuple[int, ...], seed: int
+) -> Iterator[tuple[str, Any]]:
+    for name, head in _HEADS.items():
+        if _suits(head, part):
+            yield _key(name, size, None, _LINEAR), _on_features(head)
+            for n_epochs, rate in itertools.product(epochs, _RATES):
+                yield _key(name, size, n_epochs, rate), _tuned(head, n_epochs, rate, seed)
 
 
 def _tuned(head: _Head, max_epochs: int, rate: float | str, seed: int) -> Any:

@@ -293,10 +293,9 @@ def plain_warnings(arguments: Namespace) -> Iterator[None]:
         if category is LongTextWarning and category in said:
             return
         said.add(category)
-        text = str(message)
-        if category is LongTextWarning:
-            # The sentence behind the first names parameters.
-            text = f"of the rows so far, {text.partition('. ')[0]}. {remedy}"
+        # What it says to do itself names parameters.
+        is_long = category is LongTextWarning
+        text = f"of the rows so far, {message.found} {remedy}" if is_long else message
         _say(f"warning: {text}")
 
     with warnings.catch_warnings():

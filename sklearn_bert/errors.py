@@ -57,7 +57,17 @@ class TableError(ValueError):
 
 
 class LongTextWarning(UserWarning):
-    """Texts were longer than ``max_length`` and lost their ends."""
+    """Texts were longer than ``max_length`` and lost their ends.
+
+    Attributes
+    ----------
+    found : str
+        What was found, without what to do about it.
+    """
+
+    def __init__(self, found: str, remedy: str = "") -> None:
+        super().__init__(f"{found} {remedy}".rstrip())
+        self.found = found
 
 
 class TrainingDivergedError(ArithmeticError):
@@ -130,7 +140,7 @@ def shortened(text: str, width: int = _SHOWN) -> str:
     return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
-def warn_caller(message: str, category: type[Warning]) -> None:
+def warn_caller(message: str | Warning, category: type[Warning]) -> None:
     """Warn at the line, outside this package, scikit-learn and joblib, that called into them."""
     frame: FrameType | None = sys._getframe(1)
     level = 2
@@ -156,8 +166,5 @@ def warn_cut(n_cut: int, n_texts: int, max_length: int, limit: int, otherwise: s
     read, remedy = f"{max_length} tokens", f"Raise max_length (the model's limit is {limit})"
     if max_length == limit:
         read, remedy = f"{read}, the model's limit,", "Take a model with a longer limit"
-    warn_caller(
-        f"{n_cut:,} of {n_texts:,} texts are longer than {read} and were cut there. "
-        f"{remedy}, or {otherwise}.",
-        LongTextWarning,
-    )
+    found = f"{n_cut:,} of {n_texts:,} texts are longer than {read} and were cut there."
+    warn_caller(LongTextWarning(found, f"{remedy}, or {otherwise}."), LongTextWarning)

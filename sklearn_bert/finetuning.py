@@ -49,7 +49,7 @@ from sklearn_bert.training.callbacks import (
     EpochHistory,
     GradualUnfreezing,
     Progress,
-    check_callbacks,
+    check_monitors,
 )
 from sklearn_bert.training.inputs import Inputs, make_inputs
 from sklearn_bert.training.module import (
@@ -176,7 +176,8 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         samples = self._labelled(Samples(texts, targets.y, weights), targets)
         of_pairs, names = are_pairs(texts), pair_names(X, texts)
         validation = self._validation(X_val, y_val, sample_weight_val, targets, of_pairs, names)
-        check_callbacks(self.callbacks, validation is not None or self.early_stopping)
+        if validation is None and not self.early_stopping:
+            check_monitors(self.callbacks)
         reference = self._reference(self.max_length)
         encoder = reference.encoder(int(self.verbose))
         stages = self._stages(self._freezing(encoder), encoder.checkpoint)

@@ -33,7 +33,7 @@ from sklearn_bert.fitting import (
 from sklearn_bert.mask_filling import fill_masks
 from sklearn_bert.persistence import EncoderReference
 from sklearn_bert.pretrained import PretrainedMixin, Saved
-from sklearn_bert.training.callbacks import BestWeights, EpochHistory, Progress, check_callbacks
+from sklearn_bert.training.callbacks import BestWeights, EpochHistory, Progress, check_monitors
 from sklearn_bert.training.losses import CrossEntropy
 from sklearn_bert.training.masked_module import MaskedLMModule
 from sklearn_bert.training.masked_net import MaskedLMNet
@@ -269,7 +269,8 @@ class BertMaskedLM(PretrainedMixin, BaseEstimator):
         texts = _single_texts("X", X)
         held_out = None if X_val is None else _single_texts("X_val", X_val)
         self._check_parameters()
-        check_callbacks(self.callbacks, held_out is not None or self.early_stopping)
+        if held_out is None and not self.early_stopping:
+            check_monitors(self.callbacks)
         reference = self._reference()
         checkpoint = reference.encoder(int(self.verbose)).checkpoint
         freezing = self._freezing(checkpoint)

@@ -26,6 +26,7 @@ __all__ = [
     "GradualUnfreezing",
     "Progress",
     "check_callbacks",
+    "check_monitors",
 ]
 
 _MONITORS = (Checkpoint, EarlyStopping)
@@ -256,15 +257,8 @@ class GradualUnfreezing(OwnCallback):
         self.inputs_at = None
 
 
-def check_callbacks(callbacks: Any, validates: bool = True) -> None:
+def check_callbacks(callbacks: Any) -> None:
     """Raise unless `callbacks` is None or a list of skorch callbacks that can do their work.
-
-    Parameters
-    ----------
-    callbacks : object
-        The parameter.
-    validates : bool, default=True
-        Whether there are validation data.
 
     Raises
     ------
@@ -275,28 +269,41 @@ def check_callbacks(callbacks: Any, validates: bool = True) -> None:
     if callbacks is not None and not (is_list and all(map(_is_callback, callbacks))):
         accepted = "None, or a list of skorch callbacks or of (name, callback) tuples"
         raise parameter_error("callbacks", callbacks, accepted)
-    for item in callbacks or ():
-        callback = item[1] if isinstance(item, tuple) else item
-        # skorch makes these of their classes too.
-        _check_callback(callback() if callback in _MONITORS else callback, validates)
+    for callback in map(_instance, callbacks or ()):
+        if getattr(callback, "f_pickle", None):
+            remedy = "A net has no pickle while it trains. Pickle the estimator when it is fitted."
+            raise _callback_error(callback, "f_pickle", "None", remedy)
+        by_name = isinstance(callback, EpochScoring) and not callable(callback.scoring)
+        if by_name and not callback.use_caching:
+            remedy = "A score that is computed anew has to be a callable that reads the data set."
+            raise _callback_error(callback, "use_caching", "True", remedy)
 
 
-def _check_callback(callback: Any, validates: bool) -> None:
-    """Refuse what would fail within skorch, after an epoch has been trained."""
-    name = f"callbacks: {type(callback).__name__}"
-    if getattr(callback, "f_pickle", None):
-        remedy = "A net has no pickle while it trains. Pickle the estimator when it is fitted."
-        raise parameter_error(f"{name}.f_pickle", callback.f_pickle, "None", remedy)
-    by_name = isinstance(callback, EpochScoring) and not callable(callback.scoring)
-    if by_name and not callback.use_caching:
-        remedy = "A score that is computed anew has to be a callable that reads the data set."
-        raise parameter_error(f"{name}.use_caching", callback.use_caching, "True", remedy)
-    if not validates and isinstance(callback, _MONITORS):
-        monitor = callback.monitor
+def check_monitors(callbacks: Sequence[Any] | None) -> None:
+    """Raise for a callback that watches validation data, where there are none.
+
+    Raises
+    ------
+    ValueError
+        With the parameter, its value, and what is accepted.
+    """
+    for callback in map(_instance, callbacks or ()):
+        monitor = callback.monitor if isinstance(callback, _MONITORS) else None
         if isinstance(monitor, str) and monitor.startswith("valid_"):
             accepted = "'train_loss_best'" if monitor.endswith("_best") else "'train_loss'"
             remedy = "There are no validation data: pass X_val to fit, or early_stopping=True."
-            raise parameter_error(f"{name}.monitor", monitor, accepted, remedy)
+            raise _callback_error(callback, "monitor", accepted, remedy)
+
+
+def _instance(item: Any) -> Any:
+    callback = item[1] if isinstance(item, tuple) else item
+    # skorch makes callbacks of their classes too.
+    return callback() if callback in _MONITORS else callback
+
+
+def _callback_error(callback: Any, name: str, accepted: str, remedy: str) -> ValueError:
+    whole = f"callbacks: {type(callback).__name__}.{name}"
+    return parameter_error(whole, getattr(callback, name), accepted, remedy)
 
 
 def _is_callback(item: Any) -> bool:

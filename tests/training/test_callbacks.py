@@ -17,6 +17,7 @@ from sklearn_bert.training.callbacks import (
     GradualUnfreezing,
     Progress,
     check_callbacks,
+    check_monitors,
 )
 from sklearn_bert.training.module import FineTuneModule, build_head
 from tests.models import HIDDEN, N_LAYERS, layers_of
@@ -259,26 +260,51 @@ def test_closing_a_bar_that_was_never_open():
 
 
 @pytest.mark.parametrize(
-    ("callback", "message"),
+    ("check", "callback", "message"),
     [
-        (Checkpoint(f_pickle="net.pkl"), r"Checkpoint.f_pickle='net.pkl'.*Pickle the estimator"),
-        (("last", TrainEndCheckpoint(f_pickle="net.pkl")), r"TrainEndCheckpoint.f_pickle="),
-        (EpochScoring("f1_macro", use_caching=False), r"EpochScoring.use_caching=False.*callable"),
-        (EarlyStopping(), r"monitor='valid_loss'.*Accepted: 'train_loss'\..*pass X_val"),
-        (EarlyStopping, r"monitor='valid_loss'.*Accepted: 'train_loss'\..*pass X_val"),
-        (Checkpoint("valid_acc_best"), r"monitor='valid_acc_best'.*Accepted: 'train_loss_best'\."),
+        (
+            check_callbacks,
+            Checkpoint(f_pickle="net.pkl"),
+            r"Checkpoint.f_pickle='net.pkl'.*Pickle the estimator",
+        ),
+        (
+            check_callbacks,
+            ("last", TrainEndCheckpoint(f_pickle="net.pkl")),
+            r"TrainEndCheckpoint.f_pickle=",
+        ),
+        (
+            check_callbacks,
+            EpochScoring("f1_macro", use_caching=False),
+            r"EpochScoring.use_caching=False.*callable",
+        ),
+        (
+            check_monitors,
+            EarlyStopping(),
+            r"monitor='valid_loss'.*Accepted: 'train_loss'\..*pass X_val",
+        ),
+        (
+            check_monitors,
+            EarlyStopping,
+            r"monitor='valid_loss'.*Accepted: 'train_loss'\..*pass X_val",
+        ),
+        (
+            check_monitors,
+            Checkpoint("valid_acc_best"),
+            r"monitor='valid_acc_best'.*Accepted: 'train_loss_best'\.",
+        ),
     ],
 )
-def test_callbacks_that_would_fail_later_are_refused(callback, message):
+def test_callbacks_that_would_fail_later_are_refused(check, callback, message):
     with pytest.raises(ValueError, match=message):
-        check_callbacks([callback], validates=False)
+        check([callback])
 
 
 def test_callbacks_that_can_do_their_work_pass():
-    check_callbacks([EarlyStopping, Checkpoint()], validates=True)
+    check_callbacks([EarlyStopping, Checkpoint()])
     alone = [EarlyStopping("train_loss"), Checkpoint(None), Checkpoint("train_loss_best")]
     own = EpochScoring(lambda net, dataset, y: 0, use_caching=False)
-    check_callbacks([*alone, Checkpoint(lambda net: True), own], validates=False)
+    for check in (check_callbacks, check_monitors):
+        check([*alone, Checkpoint(lambda net: True), own])
 
 
 class TestDeadline:
