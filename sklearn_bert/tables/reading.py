@@ -132,6 +132,7 @@ def _delimited(path: Path, rows: int, encoding: str | None) -> Iterator[pd.DataF
         if not header.strip():
             raise TableError(f"{path} is empty, or its first line is. It has to name the columns.")
         delimiter = _delimiter(header, tabs_first=path.suffix.lower() == ".tsv")
+        _check_rows(path, encoding, delimiter)
         stream.seek(0)
         try:
             options: dict[str, Any] = {
@@ -152,13 +153,8 @@ def _delimited(path: Path, rows: int, encoding: str | None) -> Iterator[pd.DataF
             while (chunk := _next_whole(reader)) is not None:
                 yield chunk
         except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-            reason = _first_long_row(path, encoding, delimiter) or str(error).removeprefix(
-                "Error tokenizing data. "
-            )
-            raise TableError(
-                f"{path} is broken: {reason}. Rows must have as many cells as the header, and "
-                f"texts with {delimiter!r} or line breaks in them must be in quotation marks."
-            ) from error
+            reason = str(error).removeprefix("Error tokenizing data. ")
+            raise _broken(path, delimiter, reason) from error
 
 
 class _UpToLastRow(io.TextIOBase):
@@ -189,18 +185,25 @@ def _delimiter(header: str, tabs_first: bool) -> str:
     return "\t" if tabs else max(_DELIMITERS, key=bare.count)
 
 
-def _first_long_row(path: Path, encoding: str, delimiter: str) -> str:
-    """Say which row has more cells than the header, if one has."""
+def _check_rows(path: Path, encoding: str, delimiter: str) -> None:
+    """Raise for a row with more cells than the header, before any is given.
+
+    Before version 3.1, pandas cuts the first of the rows that it reads together without a word.
+    """
     with path.open(encoding=encoding, newline="") as stream, contextlib.suppress(csv.Error):
         rows = csv.reader(stream, delimiter=delimiter)
         width = len(next(rows, ()))
         for row in rows:
             if len(row) > width:
-                return (
-                    f"the row that ends in line {rows.line_num} has {len(row)} cells, the header "
-                    f"{width}"
-                )
-    return ""
+                found = f"the row that ends in line {rows.line_num} has {len(row)} cells"
+                raise _broken(path, delimiter, f"{found}, the header {width}")
+
+
+def _broken(path: Path, delimiter: str, reason: str) -> TableError:
+    return TableError(
+        f"{path} is broken: {reason}. Rows must have as many cells as the header, and texts with "
+        f"{delimiter!r} or line breaks in them must be in quotation marks."
+    )
 
 
 def _next_whole(reader: Iterator[pd.DataFrame]) -> pd.DataFrame | None:

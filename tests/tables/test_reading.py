@@ -207,11 +207,24 @@ def test_a_wrong_encoding(tmp_path):
 
 def test_only_some_rows_are_in_memory(tmp_path):
     path = tmp_path / "t.csv"
-    path.write_text("text\n" + "a\n" * 100_000 + "b,c\n")
+    path.write_text("text\n" + "a\n" * 100_000)
     chunks = read_chunks(path, rows=10)
     assert len(next(chunks)) == 10
-    with pytest.raises(TableError, match="is broken"):
-        list(chunks)
+    path.write_text("")
+    assert sum(map(len, chunks)) < 50_000
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+@pytest.mark.parametrize("row", [0, 9, 10, 20, 25])
+def test_a_row_that_is_too_long_is_found_before_any_is_given(row, columns, tmp_path):
+    """At the beginning of rows that are read together, too, where pandas 2 cut it silently."""
+    path = tmp_path / "t.csv"
+    lines = [",".join(["text", "label"][:columns]), *[",".join("ab"[:columns])] * 30]
+    lines[1 + row] += ",c"
+    path.write_text("\n".join(lines))
+    message = f"broken: the row that ends in line {row + 2} has {columns + 1} cells"
+    with pytest.raises(TableError, match=message):
+        next(read_chunks(path, rows=10))
 
 
 def test_a_broken_line_of_json_is_found_before_any_row_is_given(tmp_path):
