@@ -123,7 +123,8 @@ def seed_from(random_state: Any) -> int:
     """Return a seed, drawn from what `random_state` is."""
     try:
         return int(check_random_state(random_state).randint(_SEEDS))
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
+        # scikit-learn 1.8 stumbles over a tuple when it says that it takes none.
         accepted = "None, an integer of 0 to 4294967295, or a numpy.random.RandomState"
         raise parameter_error("random_state", random_state, accepted) from error
 

@@ -277,6 +277,12 @@ def _splits(
             "cv", cv, "folds that test each text exactly once, as KFold and its kin make them"
         )
     for number, (train, test) in enumerate(splits):
+        if not (len(train) and len(test)):
+            accepted = "folds that each have texts to train on and others to test"
+            remedy = f"Fold {number} has {len(train):,} and {len(test):,}."
+            if groups is not None:
+                remedy += f" There are {len(np.unique(groups)):,} groups, and a fold needs one."
+            raise parameter_error("cv", cv, accepted, remedy)
         seen = np.intersect1d(train, test)
         if len(seen):
             accepted = "folds whose training part has none of the texts that they test"

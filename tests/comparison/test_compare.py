@@ -415,10 +415,22 @@ class TestWhatComesIn:
             compared(cv=cv)
 
     def test_more_folds_than_groups(self, compared):
-        with pytest.raises(
-            ValueError, match="splits n_splits=3 greater than the number of groups: 2"
-        ):
+        # scikit-learn says it from version 1.9 on.
+        with pytest.raises(ValueError, match=r"groups: 2|There are 2 groups, and a fold needs one"):
             compared(cv=3, groups=np.arange(len(TEXTS)) % 2)
+
+    def test_folds_without_texts(self, compared):
+        rows = np.arange(len(TEXTS))
+        for cv, sizes in (
+            ([(rows[:0], rows)], "Fold 0 has 0 and 30"),
+            (
+                [(rows[:15], rows[15:]), (rows[15:], rows[:15]), (rows, rows[:0])],
+                "Fold 2 has 30 and 0",
+            ),
+        ):
+            message = rf"(?s)cv=.*texts to train on and others to test.*{sizes}"
+            with pytest.raises(ValueError, match=message):
+                compared(cv=cv)
 
     @pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
     @pytest.mark.parametrize("named", [False, True])
