@@ -3,23 +3,29 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+LOWEST := $(VENV)-lowest
+# A process for each core, with one thread each: most of a test is Python.
+SUITE := -m pytest -m "not slow" -n auto --maxprocesses 8 --dist worksteal
 
 # The real corpora, where they lie beside the checkout; tests that need them skip elsewhere.
 ifneq ($(wildcard ../shared/data),)
 export SKLEARN_BERT_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: demo test test-slow lint bench docs picture clean
+.PHONY: demo test test-slow test-lowest lint bench docs picture clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
 
-# A process for each core, with one thread each: most of a test is Python.
 test: $(VENV)/.test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 8 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python $(SUITE)
 
 test-slow: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow
+
+# PyPI has for Linux no torch that old without CUDA: 6 GB on disk.
+test-lowest: $(LOWEST)/.test
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python $(SUITE)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -41,7 +47,7 @@ picture: $(VENV)/.test
 	$(BIN)/python -m tools.report_picture docs/_build/emotion.html docs/_static/compare-report.png
 
 clean:
-	rm -rf $(VENV) docs/_build docs/gallery docs/generated .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(LOWEST) docs/_build docs/gallery docs/generated .pytest_cache .mypy_cache .ruff_cache
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -65,4 +71,11 @@ $(VENV)/.bench: pyproject.toml $(VENV)/.torch
 
 $(VENV)/.docs: pyproject.toml $(VENV)/.torch
 	$(PIP) -e ".[embedded,plot,cli,docs]"
+	touch $@
+
+$(LOWEST)/.test: pyproject.toml tools/lowest.py
+	$(PYTHON) -m venv $(LOWEST)
+	$(PYTHON) -m tools.lowest > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check \
+	    -c $(LOWEST)/constraints.txt -e ".[embedded,test]"
 	touch $@

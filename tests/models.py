@@ -358,6 +358,11 @@ def layers_of(model: Any, family: str) -> list[torch.nn.Module]:
     return list(model.get_submodule(FAMILIES[family].layers))
 
 
+def hidden_states(output: Any) -> list[torch.Tensor]:
+    """Return the states at every depth; ModernBERT's last lacks its norm in transformers 5.0."""
+    return [*output.hidden_states[:-1], output.last_hidden_state]
+
+
 class Reference:
     """What plain transformers computes: one text at a time, no padding, in float64."""
 
@@ -388,7 +393,7 @@ class Reference:
         with torch.no_grad():
             output = self.model(**inputs, output_hidden_states=True)
         pooled = getattr(output, "pooler_output", None)
-        return torch.cat(output.hidden_states), None if pooled is None else pooled[0]
+        return torch.cat(hidden_states(output)), None if pooled is None else pooled[0]
 
     def vectors(
         self, texts: list[Any], pooling: str, layer: int = -1, max_length: int | None = None

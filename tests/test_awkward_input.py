@@ -238,7 +238,6 @@ CONTAINERS = {
     "subclasses of str": lambda texts: [Loud(text) for text in texts],
     "array of objects": lambda texts: np.array(texts, dtype=object),
     "array of U": lambda texts: np.array([*texts, "x"])[:-1],
-    "array of StringDType": lambda texts: np.array(texts, dtype=np.dtypes.StringDType()),
     "reversed view": lambda texts: np.array(texts[::-1], dtype=object)[::-1],
     "column": column,
     "masked array": lambda texts: np.ma.array(np.array(texts, dtype=object)),
@@ -257,8 +256,12 @@ CONTAINERS = {
     "pyarrow dictionary": lambda texts: pa.array(texts, pa.string()).dictionary_encode(),
     "pyarrow chunks": lambda texts: pa.chunked_array([texts[:1], texts[1:]], pa.string()),
     "pyarrow Table": lambda texts: pa.table({"a": pa.array(texts, pa.string())}),
-    "pyarrow RecordBatch": lambda texts: pa.record_batch({"a": pa.array(texts, pa.string())}),
+    "pyarrow RecordBatch": lambda texts: pa.RecordBatch.from_pydict({"a": texts}),
 }
+if hasattr(np.dtypes, "StringDType"):
+    CONTAINERS["array of StringDType"] = lambda texts: np.array(
+        texts, dtype=np.dtypes.StringDType()
+    )
 
 
 def columns(pairs):
@@ -396,9 +399,6 @@ NO_TEXTS = {
     "an array of numbers": lambda: np.eye(2),
     "an array of dates": lambda: np.array(["2020"], dtype="datetime64[Y]"),
     "an array of lists": lambda: np.array([["a"], None], dtype=object),
-    "a StringDType with NaN": lambda: np.array(
-        ["a", np.nan], dtype=np.dtypes.StringDType(na_object=np.nan)
-    ),
     "a sparse matrix": lambda: sparse.csr_matrix(np.eye(2)),
     "a sparse array": lambda: sparse.coo_array(np.eye(2)),
     "a tensor": lambda: torch.eye(2),
@@ -428,6 +428,10 @@ NO_TEXTS = {
     "a path": lambda: Path("texts.txt"),
     "Ellipsis": lambda: ...,
 }
+if hasattr(np.dtypes, "StringDType"):
+    NO_TEXTS["a StringDType with NaN"] = lambda: np.array(
+        ["a", np.nan], dtype=np.dtypes.StringDType(na_object=np.nan)
+    )
 
 
 @pytest.mark.parametrize("kind", NO_TEXTS)

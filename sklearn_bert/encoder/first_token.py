@@ -47,7 +47,10 @@ def read_first_token_alone(model: PreTrainedModel) -> bool:
         False if the model is left as it is.
     """
     narrow = _NARROW.get(model.config.model_type)
-    return narrow is not None and _is_plain(model.config) and narrow(model)
+    if narrow is None or not _is_plain(model.config):
+        return False
+    narrow(model)
+    return True
 
 
 class _FirstTokenAttention(nn.Module):
@@ -112,22 +115,17 @@ def _is_plain(config: Any) -> bool:
     )
 
 
-def _narrow_bert(model: PreTrainedModel) -> bool:
+def _narrow_bert(model: PreTrainedModel) -> None:
     attention: Any = last_layer(model).attention
     attention.self = _first_token_attention(attention.self, _Maps("query", "key", "value"), model)
     attention.output.register_forward_pre_hook(_with_first_of_residual)
-    return True
 
 
-def _narrow_distilbert(model: PreTrainedModel) -> bool:
+def _narrow_distilbert(model: PreTrainedModel) -> None:
     layer: Any = last_layer(model)
-    if type(layer.attention).__name__ != "DistilBertSelfAttention":
-        # Before transformers 5 it is another class, called with queries, keys and values.
-        return False
     maps = _Maps("q_lin", "k_lin", "v_lin", "out_lin")
     layer.attention = _first_token_attention(layer.attention, maps, model)
     layer.sa_layer_norm.register_forward_pre_hook(_first_of_sum)
-    return True
 
 
 def _first_token_attention(
@@ -149,7 +147,7 @@ def _first_of_sum(module: nn.Module, args: tuple[torch.Tensor]) -> tuple[torch.T
     return (args[0][:, :1],)
 
 
-_NARROW: dict[str, Callable[[PreTrainedModel], bool]] = {
+_NARROW: dict[str, Callable[[PreTrainedModel], None]] = {
     "bert": _narrow_bert,
     "camembert": _narrow_bert,
     "distilbert": _narrow_distilbert,

@@ -70,7 +70,8 @@ ALL = {name: {"runs": runs, **MACHINE} for name, runs in RUNS.items()}
 
 def words(image: bytes) -> str:
     """Return what is written in a figure."""
-    return "\n".join(re.findall(r"<text[^>]*>(.*?)</text>", image.decode(), re.S))
+    texts = ElementTree.fromstring(image).iter("{http://www.w3.org/2000/svg}text")
+    return "\n".join("".join("".join(text.itertext()).split("\n")).strip() for text in texts)
 
 
 @pytest.mark.parametrize("name", list(FIGURES))

@@ -98,6 +98,7 @@ def test_what_is_printed_over_several_lines_becomes_one_comment(value):
     assert names["estimator"].stop_words is value
 
 
+@pytest.mark.skipif(repr(np.longdouble(3)) == "3.0", reason="NumPy 1 writes it as Python's own")
 def test_numbers_that_python_has_none_for_are_to_be_defined_before():
     wide = np.longdouble(3)
     assert f"# Define C before: it was {wide!r}." in code_of(LogisticRegression(C=wide))

@@ -20,7 +20,7 @@ from sklearn_bert.encoder.depth import (
     resolve_layer,
 )
 from sklearn_bert.errors import ModelLoadError
-from tests.models import FAMILIES, HIDDEN, N_LAYERS, PAIRS, TEXTS, layers_of
+from tests.models import FAMILIES, HIDDEN, N_LAYERS, PAIRS, TEXTS, hidden_states, layers_of
 
 CPU = torch.device("cpu")
 
@@ -60,14 +60,14 @@ def test_states_at_every_depth_equal_transformers_hidden_states(family, saved_mo
     present = inputs["attention_mask"].bool()
     assert not present.all()
     with torch.no_grad():
-        expected = plain(**inputs, output_hidden_states=True)
+        expected = hidden_states(plain(**inputs, output_hidden_states=True))
     assert lower.n_layers == N_LAYERS
     for depth in range(N_LAYERS + 1):
         seen, _ = seen_states(lower, inputs, depth)
         assert list(seen) == list(range(depth + 1))
         for passed, states in seen.items():
             torch.testing.assert_close(
-                states[present], expected.hidden_states[passed][present], atol=1e-5, rtol=1e-5
+                states[present], expected[passed][present], atol=1e-5, rtol=1e-5
             )
 
 

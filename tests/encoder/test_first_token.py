@@ -161,17 +161,6 @@ def test_variants_that_need_more_than_the_first_token_are_left(changes):
     assert not read_first_token_alone(model)
 
 
-def test_another_distilbert_is_left():
-    """Before transformers 5, its attention is called with queries, keys and values."""
-
-    class MultiHeadSelfAttention(nn.Module):
-        pass
-
-    model, _ = FAMILIES["distilbert"].build()
-    layers_of(model, "distilbert")[-1].attention = MultiHeadSelfAttention()
-    assert not read_first_token_alone(model)
-
-
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
 def test_every_precision_is_as_close_as_with_all_tokens(dtype, family):
     whole, narrowed, inputs = built(family)
