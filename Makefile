@@ -23,9 +23,10 @@ test: $(VENV)/.test
 test-slow: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow
 
-# PyPI has for Linux no torch that old without CUDA: 6 GB on disk.
+# PyPI has for Linux no torch that old without CUDA: 6 GB on disk. Old packages warn of what newer
+# ones that they call deprecate.
 test-lowest: $(LOWEST)/.test
-	OMP_NUM_THREADS=1 $(LOWEST)/bin/python $(SUITE)
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python $(SUITE) -W ignore::DeprecationWarning
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
