@@ -283,15 +283,20 @@ def _splits(
             if groups is not None:
                 remedy += f" There are {len(np.unique(groups)):,} groups, and a fold needs one."
             raise parameter_error("cv", cv, accepted, remedy)
-        seen = np.intersect1d(train, test)
-        if len(seen):
-            accepted = "folds whose training part has none of the texts that they test"
-            remedy = (
-                f"Fold {number} has {len(seen):,}, the first at position {seen[0]}. Take them out "
-                f"of its training part."
-            )
-            raise parameter_error("cv", cv, accepted, remedy)
+        _check_apart(cv, number, train, test)
     return splits
+
+
+def _check_apart(cv: Any, number: int, train: np.ndarray, test: np.ndarray) -> None:
+    """Raise for a fold that tests what it trains on."""
+    seen = np.intersect1d(train, test)
+    if len(seen):
+        accepted = "folds whose training part has none of the texts that they test"
+        remedy = (
+            f"Fold {number} has {len(seen):,}, the first at position {seen[0]}. Take them out of "
+            f"its training part."
+        )
+        raise parameter_error("cv", cv, accepted, remedy)
 
 
 def _check_groups(groups: Any, n_samples: int) -> np.ndarray:
