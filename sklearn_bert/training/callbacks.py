@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from skorch.callbacks import Callback, Checkpoint, EarlyStopping, EpochScoring
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping, EpochScoring, LRScheduler
 
 from sklearn_bert.encoder.freezing import Freezing
 from sklearn_bert.encoder.progress import ProgressBar
@@ -288,11 +288,18 @@ def check_monitors(callbacks: Sequence[Any] | None) -> None:
         With the parameter, its value, and what is accepted.
     """
     for callback in map(_instance, callbacks or ()):
-        monitor = callback.monitor if isinstance(callback, _MONITORS) else None
+        monitor = callback.monitor if _watches(callback) else None
         if isinstance(monitor, str) and monitor.startswith("valid_"):
             accepted = "'train_loss_best'" if monitor.endswith("_best") else "'train_loss'"
             remedy = "There are no validation data: pass X_val to fit, or early_stopping=True."
             raise _callback_error(callback, "monitor", accepted, remedy)
+
+
+def _watches(callback: Any) -> bool:
+    if isinstance(callback, LRScheduler):
+        # Its other policies go by time.
+        return getattr(callback.policy, "__name__", callback.policy) == "ReduceLROnPlateau"
+    return isinstance(callback, _MONITORS)
 
 
 def _instance(item: Any) -> Any:

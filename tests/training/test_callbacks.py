@@ -5,7 +5,14 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import Checkpoint, EarlyStopping, EpochScoring, TrainEndCheckpoint
+from skorch.callbacks import (
+    Checkpoint,
+    EarlyStopping,
+    EpochScoring,
+    LRScheduler,
+    TrainEndCheckpoint,
+)
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from sklearn_bert.encoder.freezing import resolve_freeze, unfreeze_gradually
 from sklearn_bert.training import callbacks as callbacks_module
@@ -292,6 +299,16 @@ def test_closing_a_bar_that_was_never_open():
             Checkpoint("valid_acc_best"),
             r"monitor='valid_acc_best'.*Accepted: 'train_loss_best'\.",
         ),
+        (
+            check_monitors,
+            LRScheduler("ReduceLROnPlateau", monitor="valid_loss"),
+            r"LRScheduler.monitor='valid_loss'.*Accepted: 'train_loss'\.",
+        ),
+        (
+            check_monitors,
+            ("slower", LRScheduler(ReduceLROnPlateau, monitor="valid_loss")),
+            r"LRScheduler.monitor='valid_loss'",
+        ),
     ],
 )
 def test_callbacks_that_would_fail_later_are_refused(check, callback, message):
@@ -303,8 +320,10 @@ def test_callbacks_that_can_do_their_work_pass():
     check_callbacks([EarlyStopping, Checkpoint()])
     alone = [EarlyStopping("train_loss"), Checkpoint(None), Checkpoint("train_loss_best")]
     own = EpochScoring(lambda net, dataset, y: 0, use_caching=False)
+    # By epochs, and by what there is.
+    rates = [LRScheduler("StepLR", "valid_loss", step_size=1), LRScheduler("ReduceLROnPlateau")]
     for check in (check_callbacks, check_monitors):
-        check([*alone, Checkpoint(lambda net: True), own])
+        check([*alone, *rates, Checkpoint(lambda net: True), own])
 
 
 class TestDeadline:
