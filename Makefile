@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+INSTALL := -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python $(INSTALL) -c constraints.txt
 LOWEST := $(VENV)-lowest
 # A process for each core, with one thread each: most of a test is Python.
 SUITE := -m pytest -m "not slow" -n auto --maxprocesses 8 --dist worksteal
@@ -77,6 +78,5 @@ $(VENV)/.docs: pyproject.toml $(VENV)/.torch
 $(LOWEST)/.test: pyproject.toml tools/lowest.py
 	$(PYTHON) -m venv $(LOWEST)
 	$(PYTHON) -m tools.lowest > $(LOWEST)/constraints.txt
-	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check \
-	    -c $(LOWEST)/constraints.txt -e ".[embedded,test]"
+	$(LOWEST)/bin/python $(INSTALL) -c $(LOWEST)/constraints.txt -e ".[embedded,test]"
 	touch $@

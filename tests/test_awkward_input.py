@@ -256,7 +256,9 @@ CONTAINERS = {
     "pyarrow dictionary": lambda texts: pa.array(texts, pa.string()).dictionary_encode(),
     "pyarrow chunks": lambda texts: pa.chunked_array([texts[:1], texts[1:]], pa.string()),
     "pyarrow Table": lambda texts: pa.table({"a": pa.array(texts, pa.string())}),
-    "pyarrow RecordBatch": lambda texts: pa.RecordBatch.from_pydict({"a": texts}),
+    "pyarrow RecordBatch": lambda texts: pa.RecordBatch.from_pydict(
+        {"a": pa.array(texts, pa.string())}
+    ),
 }
 if hasattr(np.dtypes, "StringDType"):
     CONTAINERS["array of StringDType"] = lambda texts: np.array(

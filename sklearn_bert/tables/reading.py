@@ -132,7 +132,8 @@ def _delimited(path: Path, rows: int, encoding: str | None) -> Iterator[pd.DataF
         if not header.strip():
             raise TableError(f"{path} is empty, or its first line is. It has to name the columns.")
         delimiter = _delimiter(header, tabs_first=path.suffix.lower() == ".tsv")
-        _check_rows(path, encoding, delimiter)
+        stream.seek(0)
+        _check_rows(path, stream, delimiter)
         stream.seek(0)
         try:
             options: dict[str, Any] = {
@@ -185,13 +186,14 @@ def _delimiter(header: str, tabs_first: bool) -> str:
     return "\t" if tabs else max(_DELIMITERS, key=bare.count)
 
 
-def _check_rows(path: Path, encoding: str, delimiter: str) -> None:
+def _check_rows(path: Path, lines: Iterable[str], delimiter: str) -> None:
     """Raise for a row with more cells than the header, before any is given.
 
     Before version 3.1, pandas cuts the first of the rows that it reads together without a word.
     """
-    with path.open(encoding=encoding, newline="") as stream, contextlib.suppress(csv.Error):
-        rows = csv.reader(stream, delimiter=delimiter)
+    # What csv can't read, such as very long cells, is left to pandas.
+    with contextlib.suppress(csv.Error):
+        rows = csv.reader(lines, delimiter=delimiter)
         width = len(next(rows, ()))
         for row in rows:
             if len(row) > width:
