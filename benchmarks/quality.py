@@ -20,7 +20,7 @@ from benchmarks.children import Job, Result, run_job, several_at_a_time
 from benchmarks.quality_methods import METHODS, measure, suits
 from benchmarks.quality_tables import fill, run_name
 from benchmarks.quality_tasks import TASKS
-from benchmarks.report import Report
+from benchmarks.report import COMMANDS_JOINED_BY, Report
 
 # Seeds are repeats enough.
 REPEATS = None
@@ -32,8 +32,6 @@ _SEEDS = [0, 1, 2, 3, 4]
 _QUICK = {"part": ["sst2"], "sizes": ["16"], "seeds": [0]}
 _QUICK_TEST_ROWS = 32
 _QUICK_EPOCHS = 1
-# Between the commands that results come from.
-_THEN = "; "
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -134,8 +132,8 @@ def _take_up(report: Report, file: Path | None, quick: bool) -> None:
     if found.get("name") != "quality" or found["settings"]["quick"] != quick:
         raise SystemExit(f"{file} has the results of another benchmark, or of --quick. Remove it.")
     report.runs = found["runs"]
-    commands = [*found["command"].split(_THEN), report.command]
-    report.command = _THEN.join(dict.fromkeys(commands))
+    commands = [*found["command"].split(COMMANDS_JOINED_BY), report.command]
+    report.command = COMMANDS_JOINED_BY.join(dict.fromkeys(commands))
 
 
 def _said(result: Result) -> str:

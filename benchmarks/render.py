@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import FIGURES, caption, draw
+from benchmarks.report import in_short
 
 _ROOT = Path(__file__).resolve().parents[1]
 _RESULTS = _ROOT / "benchmarks" / "results"
@@ -93,7 +94,8 @@ def _section(title: str, result: dict[str, Any], figures: list[str]) -> str:
     blocks += [f"- {'holds' if ok else 'FAILED'}: {claim}" for claim, ok in result["checks"]]
     described = {**result["machine"], **result["versions"]}
     machine = ", ".join(f"{name} {value}" for name, value in described.items())
-    blocks.append(f"`{result['command']}`, {result['date']}; {machine}.")
+    first, further = in_short(result["command"])
+    blocks.append(f"`{first}`{further}, {result['date']}; {machine}.")
     return "\n\n".join(blocks) + "\n"
 
 

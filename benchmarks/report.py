@@ -14,7 +14,19 @@ from typing import Any
 
 from benchmarks.machine import machine, thread_settings, versions
 
-__all__ = ["Report", "deviation", "in_one_step", "mean_and_deviation", "median", "spread"]
+__all__ = [
+    "COMMANDS_JOINED_BY",
+    "Report",
+    "deviation",
+    "in_one_step",
+    "in_short",
+    "mean_and_deviation",
+    "median",
+    "spread",
+]
+
+# Stands between the commands that added to one file.
+COMMANDS_JOINED_BY = "; "
 
 
 @dataclass(frozen=True)
@@ -83,7 +95,7 @@ class Report:
         """Return all but the raw results, to be read on a terminal."""
         head = [
             f"{self.name}: {self.summary}",
-            f"  {self.command}    {self.date}",
+            "  {}{}    {}".format(*in_short(self.command), self.date),
             "  " + ", ".join(f"{key} {value}" for key, value in self.machine.items()),
             "  " + ", ".join(f"{key} {value}" for key, value in self.versions.items()),
         ]
@@ -114,6 +126,12 @@ def in_one_step(file: Path) -> Iterator[Path]:
     part = file.with_name(f"{file.name}.new")
     yield part
     part.replace(file)
+
+
+def in_short(command: str) -> tuple[str, str]:
+    """Return the first of the commands that results come from, and how many there are besides."""
+    first, *more = command.split(COMMANDS_JOINED_BY)
+    return first, f" and {len(more)} more, which the file of results lists" if more else ""
 
 
 def _command() -> str:

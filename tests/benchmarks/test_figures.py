@@ -157,6 +157,21 @@ def test_the_page_of_the_docs_is_that_of_the_results(tmp_path):
     assert page.read_text("utf-8") == (DOCS / "benchmarks.md").read_text("utf-8")
 
 
+def test_the_page_has_one_of_many_commands_and_their_number(tmp_path):
+    """`quality.json` was added to by dozens of them."""
+    commands = ["python -m benchmarks quality --json q.json"]
+    commands += [f"{commands[0]} --seeds {seed}" for seed in range(3)]
+    result = read_results()["quality"]
+
+    render({"quality": {**result, "command": "; ".join(commands)}}, tmp_path / "benchmarks.md")
+    last = (tmp_path / "benchmarks.md").read_text("utf-8").splitlines()[-1]
+    assert last.startswith(f"`{commands[0]}` and 3 more, which the file of results lists, ")
+
+    render({"quality": {**result, "command": commands[0]}}, tmp_path / "benchmarks.md")
+    last = (tmp_path / "benchmarks.md").read_text("utf-8").splitlines()[-1]
+    assert last.startswith(f"`{commands[0]}`, ")
+
+
 @pytest.mark.skipif(
     f"matplotlib=={matplotlib.__version__}" not in CONSTRAINTS.read_text("utf-8").split(),
     reason="another matplotlib than that of constraints.txt may have other ticks",
