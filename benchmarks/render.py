@@ -26,9 +26,9 @@ hand, on what has changed since.
 
 Timings on shared machines are noisy: competitors alternate within one run, and ratios say more
 than rates. Sections whose names begin with `gpu` are of a GPU, as are some fits of `quality`; all
-others are of a processor with AVX512-BF16, or, where the name ends in `avx2` and in some fits of
-`quality`, of one with AVX2 alone, which has no bfloat16 and computes in float32 (the bounds were
-set for the former). Not measured here: Apple's MPS, ARM processors, Windows.
+others are of a processor with AVX512-BF16, for which the bounds were set, or, in some fits of
+`quality` and where the name ends so, of one without bfloat16, which computes in float32: `avx2` has
+AVX2 alone, `avx512` has AVX-512 too. Not measured here: Apple's MPS, ARM processors, Windows.
 
 Until 27 November 2026 the one batch of an epoch that is not full had the shortest texts each time;
 accuracies from before are of that ([decision 6](decisions/0006-fine-tuning.md) compares them).
