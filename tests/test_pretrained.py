@@ -224,7 +224,9 @@ def test_folders_without_a_word_on_what_they_take_take_both(fitted, tmp_path):
         path.write_text(json.dumps(state))
         loaded = BertFineTuneClassifier.from_pretrained(tmp_path / case)
         assert loaded.takes_pairs_ is takes_pairs
-        np.testing.assert_array_equal(loaded.predict_proba(texts), estimator.predict_proba(texts))
+        expected = estimator.predict_proba(texts)
+        # Seen on an Intel processor: the last bit differs, each time by as much.
+        np.testing.assert_allclose(loaded.predict_proba(texts), expected, rtol=0, atol=1e-6)
     with pytest.raises(ValueError, match="Accepted: text pairs"):
         loaded.predict(TEXTS)
 
