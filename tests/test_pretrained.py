@@ -214,21 +214,21 @@ def test_folders_without_a_word_on_the_rate_of_the_head_have_that_of_the_paramet
     np.testing.assert_array_equal(loaded.predict_proba(texts), estimator.predict_proba(texts))
 
 
-def test_folders_without_a_word_on_what_they_take_take_both(fitted, tmp_path):
-    for case, takes_pairs in (("top", None), ("halves", True)):
-        estimator, texts = fitted(case)
-        estimator.save_pretrained(tmp_path / case)
-        path = tmp_path / case / "sklearn_bert.json"
-        state = json.loads(path.read_text())
-        del state["fitted"]["takes_pairs_"]
-        path.write_text(json.dumps(state))
-        loaded = BertFineTuneClassifier.from_pretrained(tmp_path / case)
-        assert loaded.takes_pairs_ is takes_pairs
-        expected = estimator.predict_proba(texts)
-        # Seen on an Intel processor: the last bit differs, each time by as much.
-        np.testing.assert_allclose(loaded.predict_proba(texts), expected, rtol=0, atol=1e-6)
-    with pytest.raises(ValueError, match="Accepted: text pairs"):
-        loaded.predict(TEXTS)
+@pytest.mark.parametrize(("case", "takes_pairs"), [("top", None), ("halves", True)])
+def test_folders_without_a_word_on_what_they_take_take_both(case, takes_pairs, fitted, tmp_path):
+    # A test for each: texts that the other has kept leave other batches, which round otherwise.
+    estimator, texts = fitted(case)
+    estimator.save_pretrained(tmp_path)
+    path = tmp_path / "sklearn_bert.json"
+    state = json.loads(path.read_text())
+    del state["fitted"]["takes_pairs_"]
+    path.write_text(json.dumps(state))
+    loaded = BertFineTuneClassifier.from_pretrained(tmp_path)
+    assert loaded.takes_pairs_ is takes_pairs
+    np.testing.assert_array_equal(loaded.predict_proba(texts), estimator.predict_proba(texts))
+    if takes_pairs:
+        with pytest.raises(ValueError, match="Accepted: text pairs"):
+            loaded.predict(TEXTS)
 
 
 def test_a_model_that_was_written_over_is_not_saved(saved_model, tmp_path):
