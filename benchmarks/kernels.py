@@ -1,7 +1,7 @@
 """What the encoder swaps in on a processor, piece by piece, beside what PyTorch does by itself.
 
-Linear maps, attention by length, dropout, new shapes, the memory of a batch's states; and what the
-size of memory pages does to a fit.
+Linear maps, attention by length, encoding and in training, dropout, new shapes, the memory of a
+batch's states; and what the size of memory pages does to a fit.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import argparse
 import copy
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from benchmarks.children import Job, alternate, page_faults
@@ -23,6 +24,7 @@ _HIDDEN, _INTERMEDIATE, _HEADS = 384, 1536, 12
 _LENGTHS = (8, 12, 16, 24, 32, 48, 64, 104, 128, 208, 256, 384, 512)
 _DTYPES = ("float32", "bfloat16")
 _DROPPED = 0.1
+_IN_TRAINING = f"attention in training, there and back, {_DROPPED:.0%} dropped"
 _KEPT, _AS_IT_IS = "kept", "as the C library does by itself"
 _PAGES = {
     "pages as they are": {},
@@ -61,7 +63,7 @@ def run(report: Report, options: argparse.Namespace) -> None:
 
 
 def _add_pieces(report: Report, rounds: list[dict[str, Any]]) -> None:
-    for title in ("linear maps", "attention", "dropout"):
+    for title in ("linear maps", "attention", _IN_TRAINING, "dropout"):
         report.table(
             f"{title}: milliseconds for {_TOKENS} tokens, {_HIDDEN} wide",
             ["", "PyTorch", "ours", "times as fast"],
@@ -88,12 +90,14 @@ def measure_pieces(seconds: float) -> dict[str, Any]:
     import torch
 
     with torch.inference_mode():
-        return {
+        pieces = {
             "linear maps": _linear(seconds),
-            "attention": _attention(seconds),
+            "attention": _attention(seconds, _DTYPES),
             "dropout": _dropout(seconds),
             "new shapes": _new_shapes(),
         }
+    trained = _attention(seconds, native_precisions(), {"dropout": _DROPPED})
+    return pieces | {_IN_TRAINING: trained}
 
 
 def measure_heap(kept: bool, texts: int) -> dict[str, Any]:
@@ -176,26 +180,34 @@ def _packed(module: Any) -> Any:
     return packed
 
 
-def _attention(seconds: float) -> dict[str, tuple[float, float]]:
+def _attention(
+    seconds: float, dtypes: Sequence[str], in_training: dict[str, float] | None = None
+) -> dict[str, tuple[float, float]]:
+    """Time attention, and with settings for training its gradients too."""
     import torch
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
     from sklearn_bert.encoder.attention import cpu_attention
 
-    times = {}
     module = torch.nn.Module()
     module.is_causal = False
-    for dtype in _DTYPES:
+    trains = in_training is not None
+
+    def attend(function: Callable[..., Any], qkv: Sequence[torch.Tensor]) -> None:
+        attended = function(module, *qkv, None, **in_training or {})[0]
+        if trains:
+            attended.backward(torch.ones_like(attended))
+
+    times = {}
+    for dtype in dtypes:
         for length in _LENGTHS:
             shape = (max(1, _TOKENS // length), length, _HEADS, _HIDDEN // _HEADS)
-            query, key, value = (
-                torch.randn(shape).to(getattr(torch, dtype)).transpose(1, 2) for _ in range(3)
-            )
-            arguments = (module, query, key, value, None)
+            states = [torch.randn(shape, dtype=getattr(torch, dtype)) for _ in range(3)]
+            qkv = [each.transpose(1, 2).requires_grad_(trains) for each in states]
             times[f"{dtype}, length {length}"] = _in_turn(
-                lambda a: sdpa_attention_forward(*a),
-                lambda a: cpu_attention(*a),
-                arguments,
+                partial(attend, sdpa_attention_forward),
+                partial(attend, cpu_attention),
+                qkv,
                 seconds,
             )
     return times

@@ -13,28 +13,22 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from sklearn_bert.encoder.blockwise import attend_in_blocks, softmax_dtype
-from sklearn_bert.encoder.dropout import dropout as drop
+from sklearn_bert.encoder.at_once import HIDDEN, attend_at_once
+from sklearn_bert.encoder.blockwise import attend_in_blocks
 from sklearn_bert.encoder.execution import has_native_bfloat16
 from sklearn_bert.encoder.hooks import wrap_forward
 
 __all__ = ["use_exact_attention", "use_fast_attention"]
 
 # Up to these lengths all scores are made at once; above, they outgrow the processor's caches.
-_LONGEST_WHOLE = 128
-_LONGEST_WHOLE_WITHOUT_GRADIENTS = 64
-_LONGEST_WHOLE_BEFORE_FUSED = {torch.float32: 40}
-# Values of float32 that the processor takes at once. PyTorch's softmax of rows with fewer goes
-# value by value, and takes several times as long as that of rows filled up with what is hidden.
-_LEAST_ROW = 16
-# As good as minus infinity in a softmax, and finite in bfloat16.
-_HIDDEN = -1e30
+_LONGEST_AT_ONCE = 128
+_LONGEST_AT_ONCE_WITHOUT_GRADIENTS = 64
+_LONGEST_AT_ONCE_BEFORE_FUSED = {torch.float32: 40}
 
 
 def use_fast_attention(model: PreTrainedModel, device: torch.device) -> None:
@@ -94,7 +88,7 @@ def additive_mask(*args: Any, **kwargs: Any) -> torch.Tensor | None:
     if visible is None:
         return None
     nothing = torch.zeros(visible.shape, dtype=torch.float32, device=visible.device)
-    return nothing.masked_fill_(~visible, _HIDDEN)
+    return nothing.masked_fill_(~visible, HIDDEN)
 
 
 def cpu_attention(
@@ -111,6 +105,8 @@ def cpu_attention(
 
     Parameters and return value are those that transformers' attention interface defines.
     """
+    # Under autocast, norms of queries and keys leave them in another type than values.
+    query, key = query.to(value.dtype), key.to(value.dtype)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     # Without a mask, transformers has modules say so whose texts are read from one side.
     one_sided = kwargs.get("is_causal")
@@ -155,47 +151,8 @@ def _way(dtype: torch.dtype, length: int, dropout: float) -> Callable[..., torch
     # products take up to twenty times as long as the fused kernel, which computes in float32.
     native = dtype == torch.bfloat16 and has_native_bfloat16(torch.device("cpu"))
     if not dropout and not native:
-        return _whole if length <= _LONGEST_WHOLE_BEFORE_FUSED.get(dtype, 0) else None
-    longest = _LONGEST_WHOLE if torch.is_grad_enabled() else _LONGEST_WHOLE_WITHOUT_GRADIENTS
+        at_once = length <= _LONGEST_AT_ONCE_BEFORE_FUSED.get(dtype, 0)
+        return attend_at_once if at_once else None
+    longest = _LONGEST_AT_ONCE if torch.is_grad_enabled() else _LONGEST_AT_ONCE_WITHOUT_GRADIENTS
     # Blocks divide by the share that is kept.
-    return _whole if length <= longest or dropout >= 1 else attend_in_blocks
-
-
-def _whole(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    mask: torch.Tensor | None,
-    scale: float,
-    dropout: float,
-) -> torch.Tensor:
-    """Attend with two batched products and a softmax."""
-    batch, heads, length, size = query.shape
-    if length < _LEAST_ROW and not dropout:
-        key, value, mask = _with_hidden(key, value, mask)
-    width = key.shape[2]
-    n_maps = batch * heads
-    dtype = softmax_dtype(query.dtype, width)
-    queries = query.reshape(n_maps, length, size)
-    keys = key.reshape(n_maps, width, size).mT
-    scores = torch.baddbmm(query.new_empty(1), queries, keys, beta=0, alpha=scale).to(dtype)
-    scores = scores.view(batch, heads, length, width)
-    if mask is not None:
-        scores = scores.add_(mask.to(dtype))
-    weights = torch.softmax(scores, dim=-1).to(value.dtype)
-    if dropout:
-        weights = drop(weights, dropout)
-    values = value.reshape(n_maps, width, size)
-    attended = torch.bmm(weights.view(n_maps, length, width), values)
-    return attended.view(batch, heads, length, size).transpose(1, 2).contiguous()
-
-
-def _with_hidden(
-    key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Add hidden positions to short texts, so that rows of scores are long enough."""
-    added = _LEAST_ROW - key.shape[2]
-    if mask is None:
-        mask = torch.zeros((1, 1, 1, key.shape[2]), dtype=torch.float32, device=key.device)
-    hidden = F.pad(mask, (0, added), value=_HIDDEN)
-    return F.pad(key, (0, 0, 0, added)), F.pad(value, (0, 0, 0, added)), hidden
+    return attend_at_once if length <= longest or dropout >= 1 else attend_in_blocks

@@ -124,6 +124,22 @@ def test_gradients_equal_those_of_plain_attention(length, dtype, tolerance, modu
 
 
 @pytest.mark.parametrize("length", [7, 60, 250])
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+@pytest.mark.parametrize("native", [False, True])
+def test_queries_that_a_norm_left_in_float32_go_with_values_of_autocast(
+    native, dropout, length, module, monkeypatch
+):
+    monkeypatch.setattr(attention, "has_native_bfloat16", lambda device: native)
+    (query, key, value), visible, added = drawn(torch.float32, length)
+    with torch.autocast("cpu", torch.bfloat16):
+        attended, _ = cpu_attention(module, query, key, value.bfloat16(), added, dropout=dropout)
+    assert attended.dtype == torch.bfloat16
+    if not dropout:
+        expected = plain_attention(query, key, value, visible)
+        torch.testing.assert_close(attended.double(), expected, atol=3e-2, rtol=3e-2)
+
+
+@pytest.mark.parametrize("length", [7, 60, 250])
 @pytest.mark.parametrize(("dtype", "tolerance"), TOLERANCES)
 def test_dropout_that_drops_nothing_changes_nothing(length, dtype, tolerance, module):
     qkv, visible, added = drawn(dtype, length)
