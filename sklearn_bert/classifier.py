@@ -92,7 +92,7 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
     class_weight : dict, "balanced" or None, default=None
         What samples of each class count in training; 1 if a dict does not name it. A dict may name
         classes that `y` lacks, as a fold may, but not only such. "balanced" is computed from the
-        samples that are trained on, without those that are held out.
+        samples that are trained on and their weights, without those that are held out.
     label_smoothing : float, default=0.0
         Share of each target that goes to all classes alike.
     contrastive_weight : float, default=0.0
@@ -102,7 +102,8 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         `gradient_accumulation` adds none. They are in ``train_loss``, not in ``valid_loss``.
     early_stopping : bool, default=False
         Whether to stop when the validation score gets no better, and go back to the best weights.
-        Without ``X_val`` a share of the data is held out.
+        Without ``X_val`` a share of the data is held out. Weights count in the loss alone: a sample
+        counts in the score unless its weight is 0.
     validation_fraction : float, default=0.1
         What is held out, in the proportions of the classes.
     n_iter_no_change : int, default=3
@@ -409,15 +410,21 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         labels.check_contrast(self.contrastive_weight)
         targets = labels.encode("y", y)
         fitted = {"labels_": labels, "classes_": labels.classes}
-        return Targets(targets, labels.n_outputs, fitted, labels.strata(targets))
+        return Targets(targets, labels.n_outputs, fitted)
 
     def _encode_validation_targets(self, y: Any, n_samples: int, targets: Targets) -> np.ndarray:
         labels: Labels = targets.fitted["labels_"]
         return labels.encode("y_val", as_labels("y_val", y, n_samples))
 
     def _labelled(self, samples: Samples, targets: Targets) -> Samples:
+        """Leave out what has no label at all, too."""
+        samples = super()._labelled(samples, targets)
         there = targets.fitted["labels_"].labelled(samples.y)
         return samples if there.all() else samples.take(np.flatnonzero(there))
+
+    def _strata(self, samples: Samples, targets: Targets) -> np.ndarray | None:
+        labels: Labels = targets.fitted["labels_"]
+        return labels.strata(samples.y)
 
     def _saved_targets(self, fitted: dict[str, Any], n_outputs: int) -> Targets:
         labels: Labels = fitted["labels_"]
@@ -434,7 +441,7 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
         self, samples: Samples, validation: Samples | None, targets: Targets
     ) -> tuple[Samples, Samples | None, dict[str, Any]]:
         labels: Labels = targets.fitted["labels_"]
-        weights = labels.weights(self.class_weight, samples.y)
+        weights = labels.weights(self.class_weight, samples)
         return samples.weighted(weights), validation, {}
 
     def _net(self, module: FineTuneModule, targets: Targets, **settings: Any) -> FineTuning:

@@ -220,8 +220,13 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         """Check and encode the targets of validation data."""
 
     def _labelled(self, samples: Samples, targets: Targets) -> Samples:
-        """Return the samples that teach something, and that something can be measured on."""
-        return samples
+        """Leave out what teaches nothing, and measures nothing: what has a weight of 0."""
+        weights = samples.weights
+        return samples if weights is None else samples.take(np.flatnonzero(weights))
+
+    def _strata(self, samples: Samples, targets: Targets) -> np.ndarray | None:
+        """Return what a hold-out keeps the proportions of."""
+        return None
 
     @abstractmethod
     def _saved_targets(self, fitted: dict[str, Any], n_outputs: int) -> Targets:
@@ -312,16 +317,16 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
 
     def _hold_out(self, samples: Samples, targets: Targets, seed: int) -> tuple[Samples, Samples]:
         """Split validation data off, in the proportions of the classes."""
-        rows = np.arange(len(samples.texts))
+        rows, strata = np.arange(len(samples.texts)), self._strata(samples, targets)
         try:
             train, held_out = train_test_split(
                 rows,
                 test_size=self.validation_fraction,
-                stratify=targets.strata,
+                stratify=strata,
                 random_state=seed,
             )
         except ValueError as error:
-            what = "samples" if targets.strata is None else "each class"
+            what = "samples" if strata is None else "each class"
             raise parameter_error(
                 "validation_fraction",
                 self.validation_fraction,

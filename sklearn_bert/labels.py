@@ -19,6 +19,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 
 from sklearn_bert.arrays import as_array
 from sklearn_bert.errors import parameter_error, shown, warn_caller
+from sklearn_bert.samples import Samples
 from sklearn_bert.training.losses import (
     MISSING_TARGET,
     BinaryCrossEntropy,
@@ -80,7 +81,7 @@ class Labels(ABC):
         """Return which samples have a label at all."""
         return np.ones(len(targets), dtype=bool)
 
-    def weights(self, class_weight: Any, targets: np.ndarray) -> np.ndarray | None:
+    def weights(self, class_weight: Any, samples: Samples) -> np.ndarray | None:
         """Return the weight of each training sample that its class gives it."""
         if class_weight is not None:
             remedy = "With several labels for a text pass sample_weight to fit."
@@ -143,14 +144,17 @@ class OneLabel(Labels):
         """Return the classes themselves."""
         return targets
 
-    def weights(self, class_weight: Any, targets: np.ndarray) -> np.ndarray | None:
+    def weights(self, class_weight: Any, samples: Samples) -> np.ndarray | None:
         """Return the weight of each sample by its class."""
         if class_weight is None:
             return None
+        targets = samples.y
         of_class = np.zeros(self.n_outputs)
         if isinstance(class_weight, str) and class_weight == "balanced":
             present = np.unique(targets)
-            of_class[present] = compute_class_weight("balanced", classes=present, y=targets)
+            of_class[present] = compute_class_weight(
+                "balanced", classes=present, y=targets, sample_weight=samples.weights
+            )
             return of_class[targets]
         known = self.classes.tolist()
         # A fold may lack a class; where none is known, it is a mistake.

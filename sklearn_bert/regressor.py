@@ -168,11 +168,6 @@ takes_pairs_, feature_names_in_ :
             )
         return columns
 
-    def _labelled(self, samples: Samples, targets: Targets) -> Samples:
-        """Leave out what has a weight of 0, which times the square of a large target is no 0."""
-        weights = samples.weights
-        return samples if weights is None else samples.take(np.flatnonzero(weights))
-
     def _saved_targets(self, fitted: dict[str, Any], n_outputs: int) -> Targets:
         attributes = {name: fitted[name] for name in self._saved_attributes}
         shapes = {np.shape(attributes[name]) for name in ("target_mean_", "target_scale_")}

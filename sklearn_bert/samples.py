@@ -24,14 +24,11 @@ class Targets:
         Outputs of the head.
     fitted : dict of str to object
         Attributes that the estimator gets.
-    strata : ndarray of shape (n_samples,) or None
-        What a hold-out keeps the proportions of.
     """
 
     y: np.ndarray
     n_outputs: int
     fitted: dict[str, Any]
-    strata: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -53,10 +50,11 @@ class Samples:
         if not given:
             return self
         # No sum of weights that are at most 1 is too big for a float.
-        weights = np.prod([weights / (weights.max() or 1) for weights in given], axis=0)
+        weights = np.prod([weights / (weights.max(initial=0) or 1) for weights in given], axis=0)
         if not weights.any():
             raise ValueError(
-                "sample_weight and class_weight make all weights of the samples to train on, or "
-                "of those held out of them, 0. Accepted: weights that leave some above 0."
+                "sample_weight and class_weight leave no sample to train on, or sample_weight_val "
+                "none to validate on. Accepted: weights some of which, of labelled samples, are "
+                "above 0."
             )
         return replace(self, weights=weights / weights.mean())

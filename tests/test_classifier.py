@@ -181,7 +181,10 @@ def test_weights_of_separate_pairs_count(freeze, make):
     classifier.fit(pairs, Y, alone, X_val=pairs, y_val=Y, sample_weight_val=alone)
     assert set(classifier.predict(pairs)) == {"up"}
     assert classifier.history_[-1]["valid_loss"] < classifier.history_[0]["valid_loss"]
-    assert classifier.net_.history[0, "batches", 0, "train_batch_size"] == 8
+    # A row is a pair, and those of weight 0 are in no batch.
+    batches = classifier.net_.history[0, "batches"]
+    sizes = [batch["train_batch_size"] for batch in batches if "train_batch_size" in batch]
+    assert sorted(sizes) == [4, 8, 8]
     classifier.set_params(class_weight={"up": 0.0, "down": 1.0})
     assert set(classifier.fit(pairs, Y).predict(pairs)) == {"down"}
 
@@ -441,6 +444,50 @@ def test_class_weights_come_from_what_is_trained_on(make):
     assert (balanced.predict_proba(rare)[:, 1] > plain.predict_proba(rare)[:, 1]).all()
 
 
+def test_balanced_classes_count_alike_whatever_their_samples_weigh(make):
+    weights = np.where(Y == "up", 9.0, 1.0)
+    settings = {"freeze": "all", "head_lr": 1e-2, "max_epochs": 5}
+    # Classes of one size: what makes up for the weights makes all alike.
+    balanced = make(**settings, class_weight="balanced").fit(X, Y, sample_weight=weights)
+    plain = make(**settings).fit(X, Y)
+    np.testing.assert_allclose(balanced.predict_proba(X), plain.predict_proba(X), atol=1e-6)
+
+
+WRONG = np.arange(len(X)) % 4 == 1
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+def test_samples_of_weight_0_are_as_if_they_were_not_there(early_stopping, class_weight, make):
+    y = np.where(WRONG, "up", Y)
+    weights = np.where(WRONG, 0.0, 2.0)
+    classifier = make(
+        freeze="all", max_epochs=3, early_stopping=early_stopping, class_weight=class_weight
+    )
+    found = clone(classifier).fit(X, y, sample_weight=weights)
+    expected = classifier.fit(np.array(X)[~WRONG], y[~WRONG], sample_weight=weights[~WRONG])
+    np.testing.assert_array_equal(found.predict_proba(X), expected.predict_proba(X))
+    assert [row.get("valid_score") for row in found.history_] == [
+        row.get("valid_score") for row in expected.history_
+    ]
+
+
+def test_validation_samples_of_weight_0_are_too(make):
+    y, weights = np.where(WRONG, "up", Y), np.where(WRONG, 0.0, 2.0)
+    classifier = make(freeze="all", max_epochs=2)
+    classifier.fit(X, Y, X_val=X, y_val=y, sample_weight_val=weights)
+    alone = {"X_val": np.array(X)[~WRONG], "y_val": y[~WRONG]}
+    expected = clone(classifier).fit(X, Y, **alone)
+    for row, other in zip(classifier.history_, expected.history_, strict=True):
+        assert row["valid_score"] == other["valid_score"]
+        assert row["valid_loss"] == pytest.approx(other["valid_loss"])
+
+
+def test_a_class_whose_samples_all_weigh_0_is_still_known(make):
+    classifier = make(freeze="all", max_epochs=1).fit(X, Y, sample_weight=(Y == "up") * 1.0)
+    assert classifier.classes_.tolist() == ["down", "up"]
+
+
 def test_class_weights_of_classes_that_a_fold_lacks_are_left_out(make):
     weights = {"down": 1.0, "up": 3.0}
     expected = make(freeze="all", class_weight=weights).fit(X, Y).predict_proba(X)
@@ -466,9 +513,19 @@ def test_only_proportions_of_weights_count(make):
         np.testing.assert_allclose(found.predict_proba(X), expected.predict_proba(X), atol=1e-6)
         for row, other in zip(found.history_, expected.history_, strict=True):
             assert row["valid_loss"] == pytest.approx(other["valid_loss"])
-    held_out = [0.0] * (len(X) - 1) + [1.0]
-    with pytest.raises(ValueError, match="held out of them, 0"):
-        make(**settings).fit(X, Y, held_out)
+    with pytest.raises(ValueError, match=r"validation_fraction=0\.1 .*n_samples=1"):
+        make(**settings).fit(X, Y, [0.0] * (len(X) - 1) + [1.0])
+
+
+def test_some_weight_has_to_be_left(make):
+    classifier = make(freeze="all", class_weight={"up": 0.0, "down": 0.0})
+    with pytest.raises(ValueError, match="class_weight leave no sample to train on"):
+        classifier.fit(X, Y)
+    # Of two tasks, texts without any label are left out too.
+    tasks = np.array([["up", "a"], ["down", "b"], [None] * 2, [None] * 2] * 10, dtype=object)
+    unlabelled = np.array([0.0, 0.0, 1.0, 1.0] * 10)
+    with pytest.raises(ValueError, match="sample_weight and class_weight leave no sample"):
+        make(freeze="all").fit(X, tasks, unlabelled)
 
 
 def test_single_texts_and_pairs_do_not_mix(make):
