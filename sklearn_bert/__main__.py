@@ -6,6 +6,7 @@ What they do is in `commands`, which is imported once the arguments are known to
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -37,6 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if len(arguments.text or ()) > 2:
         parser.error(f"--text: one column or two, not {len(arguments.text)}")
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal has no character for must not end a command that took an hour.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         return _run(arguments)
     except KeyboardInterrupt:

@@ -20,6 +20,8 @@ from sklearn_bert.classifier import BertFineTuneClassifier
 from sklearn_bert.comparison import Comparison, compare
 from sklearn_bert.errors import LongTextWarning, ModelLoadError, TableError
 from sklearn_bert.featurizer import BertFeaturizer
+from sklearn_bert.pair_names import ATTRIBUTE as PAIR_NAMES
+from sklearn_bert.pair_names import set_pair_names
 from sklearn_bert.pretrained import saved_class_name
 from sklearn_bert.regressor import BertFineTuneRegressor
 from sklearn_bert.tables import find_column, read_chunks, writer
@@ -59,22 +61,16 @@ def run_compare(arguments: Namespace) -> int:
         revision=arguments.revision,
         verbose=0 if arguments.quiet else 1,
     )
-    print(comparison)
-    if arguments.html:
-        title = f"{os.path.basename(arguments.file)}: {', '.join(arguments.text)}"
-        comparison.to_html(arguments.html, title=f"{title} → {arguments.label}")
-        _say(f"report: {arguments.html}")
+    # What was found is told in each way, even if another fails.
+    with contextlib.ExitStack() as ways:
+        if arguments.save and not comparison.interrupted:
+            ways.callback(_save, comparison, arguments)
+        if arguments.html:
+            ways.callback(_report, comparison, arguments)
+        print(comparison, flush=True)
     if comparison.interrupted:
         return INTERRUPTED
-    if comparison.refit_failed:
-        _say(
-            f"not saved: “{comparison.best_name_}” could not be fitted on all texts "
-            f"({comparison.refit_failed}). The lines above make it again."
-        )
-        return 1
-    if arguments.save:
-        _save(comparison, arguments.save)
-    return 0
+    return 1 if comparison.refit_failed else 0
 
 
 def run_featurize(arguments: Namespace) -> int:
@@ -110,6 +106,7 @@ def run_predict(arguments: Namespace) -> int:
     predictor: Any = _PREDICTORS[name].from_pretrained(arguments.model, revision=arguments.revision)
     if arguments.proba and not hasattr(predictor, "predict_proba"):
         raise ModelLoadError(f"{arguments.model} holds a {name}, which has no --proba.")
+    _check_order(arguments, predictor)
 
     def predicted(texts: list[Any]) -> pd.DataFrame:
         columns = _named(predictor.predict(texts), "prediction")
@@ -124,6 +121,18 @@ def run_predict(arguments: Namespace) -> int:
         return pd.DataFrame(columns)
 
     return _stream(arguments, predicted)
+
+
+def _check_order(arguments: Namespace, predictor: Any) -> None:
+    """Refuse the columns of pairs the other way round; other names may mean the same."""
+    fitted = list(getattr(predictor, PAIR_NAMES, ()))
+    names = list(arguments.text or ())
+    if names != fitted and names[::-1] == fitted:
+        first, second = fitted
+        raise TableError(
+            f"--text {second} --text {first}: {arguments.model} was fitted on pairs of {first} and "
+            f"{second}, in this order. Pass --text {first} --text {second}."
+        )
 
 
 def _stream(arguments: Namespace, make: Callable[[list[Any]], pd.DataFrame]) -> int:
@@ -251,7 +260,19 @@ def _is_blank(cell: Any) -> bool:
     return is_missing(cell) or (isinstance(cell, str) and not cell.strip())
 
 
-def _save(comparison: Comparison, folder: str) -> None:
+def _report(comparison: Comparison, arguments: Namespace) -> None:
+    title = f"{os.path.basename(arguments.file)}: {', '.join(arguments.text)}"
+    comparison.to_html(arguments.html, title=f"{title} → {arguments.label}")
+    _say(f"report: {arguments.html}")
+
+
+def _save(comparison: Comparison, arguments: Namespace) -> None:
+    if comparison.refit_failed:
+        _say(
+            f"not saved: “{comparison.best_name_}” could not be fitted on all texts "
+            f"({comparison.refit_failed}). The lines above make it again."
+        )
+        return
     best = comparison.best_estimator_
     if not isinstance(best, BertFineTuneClassifier):
         _say(
@@ -259,8 +280,10 @@ def _save(comparison: Comparison, folder: str) -> None:
             f"folder that is safe to load. The lines above make it again."
         )
         return
-    best.save_pretrained(folder)
-    _say(f"model: {folder}")
+    if len(arguments.text) == 2:
+        set_pair_names(best, np.array(arguments.text, dtype=object))
+    best.save_pretrained(arguments.save)
+    _say(f"model: {arguments.save}")
 
 
 def _named(values: np.ndarray, name: str) -> dict[str, Any]:

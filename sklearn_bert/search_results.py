@@ -27,6 +27,8 @@ class SearchResults:
         Mean and standard deviation over the folds; NaN of a fit that failed.
     seconds : float ndarray of shape (n_candidates,)
         A mean fit's.
+    rounds : int ndarray of shape (n_candidates,)
+        The round of a search by halving, whose later rounds have more data; 0 in others.
     """
 
     own: Mapping[str, Any]
@@ -34,6 +36,7 @@ class SearchResults:
     scores: np.ndarray
     deviations: np.ndarray
     seconds: np.ndarray
+    rounds: np.ndarray
 
     @classmethod
     def of(cls, search: Any, metric: str) -> SearchResults:
@@ -59,6 +62,7 @@ class SearchResults:
             np.asarray(found[f"mean_test_{metric}"]),
             np.asarray(found[f"std_test_{metric}"]),
             np.asarray(found["mean_fit_time"]),
+            np.asarray(found.get("iter", np.zeros(len(found["params"]), dtype=int))),
         )
 
     def names(self, *parameters: str) -> list[str]:
@@ -113,11 +117,15 @@ class SearchResults:
         return self.own.get(name)
 
     def best_by(self, keys: list[Any]) -> dict[Any, int]:
-        """Return the row with the best score for each key but None; a fit that failed is worst."""
+        """Return the row with the best score for each key but None; a fit that failed is worst.
+
+        Of a search by halving it is one of the last round that the key was in.
+        """
         scores = np.where(np.isnan(self.scores), -np.inf, self.scores)
+        worth = list(zip(self.rounds, scores, strict=True))
         best: dict[Any, int] = {}
         for row, key in enumerate(keys):
-            if key is not None and (key not in best or scores[row] > scores[best[key]]):
+            if key is not None and (key not in best or worth[row] > worth[best[key]]):
                 best[key] = row
         return best
 

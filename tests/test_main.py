@@ -1,6 +1,7 @@
 """The commands, as functions and as a process: what they write, what they say, how they end."""
 
 import csv
+import io
 import json
 import os
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from sklearn_bert import BertFeaturizer, BertFineTuneClassifier, BertFineTuneRegressor
 from sklearn_bert import commands as commands_module
 from sklearn_bert.__main__ import main
-from sklearn_bert.comparison import comparing, default_candidates
+from sklearn_bert.comparison import Comparison, comparing, default_candidates
 from sklearn_bert.encoder import work
 from sklearn_bert.tables import read_chunks
 from tests.models import MAX_LENGTH, PAIRS, TEXTS
@@ -41,6 +42,17 @@ def linear_only(monkeypatch):
         return dict(list(candidates.items())[:1])
 
     monkeypatch.setattr(comparing, "default_candidates", first)
+
+
+@pytest.fixture
+def only_tuned(monkeypatch):
+    """Have the command try one candidate, which can be saved."""
+
+    def tuned(X, **params):
+        name = "fine-tuning: top layer"
+        return {name: default_candidates(X, **params)[name]}
+
+    monkeypatch.setattr(comparing, "default_candidates", tuned)
 
 
 @pytest.fixture
@@ -87,13 +99,8 @@ class TestCompare:
         assert "TF-IDF" not in capsys.readouterr().err
 
     def test_a_model_that_is_saved_serves_predict(
-        self, reviews, saved_model, monkeypatch, capsys, tmp_path
+        self, reviews, saved_model, only_tuned, capsys, tmp_path
     ):
-        def only_tuned(X, **params):
-            name = "fine-tuning: top layer"
-            return {name: default_candidates(X, **params)[name]}
-
-        monkeypatch.setattr(comparing, "default_candidates", only_tuned)
         folder, result = tmp_path / "best", tmp_path / "out.csv"
         assert run(*self.arguments(reviews, saved_model, "--save", folder)) == 0
         assert run("predict", folder, reviews, "--text", "Comment", "-o", result) == 0
@@ -104,6 +111,53 @@ class TestCompare:
         assert run(*self.arguments(reviews, saved_model, "--save", folder)) == 0
         assert "not saved" in capsys.readouterr().err
         assert not folder.exists()
+
+    @pytest.mark.parametrize("failing", ["print", "to_html"])
+    def test_what_is_found_is_kept_in_each_way_though_another_fails(
+        self, failing, reviews, saved_model, only_tuned, capsys, monkeypatch, tmp_path
+    ):
+        def fail(*args, **kwargs):
+            raise OSError("no space left")
+
+        if failing == "print":
+            monkeypatch.setattr(Comparison, "__str__", fail)
+        else:
+            monkeypatch.setattr(Comparison, "to_html", fail)
+        report, folder = tmp_path / "report.html", tmp_path / "best"
+        more = ("--html", report, "--save", folder)
+        assert run(*self.arguments(reviews, saved_model, *more)) == 1
+        out, err = capsys.readouterr()
+        assert "error: no space left" in err
+        assert folder.is_dir()
+        assert report.exists() == (failing == "print")
+        assert ("40 texts, 2 classes" in out) == (failing == "to_html")
+
+    def test_characters_that_a_terminal_lacks_are_replaced(
+        self, reviews, saved_model, linear_only, monkeypatch
+    ):
+        stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+        monkeypatch.setattr("sys.stdout", stream)
+        assert run(*self.arguments(reviews, saved_model, "--quiet")) == 0
+        stream.flush()
+        assert b"?TF-IDF of words" in stream.buffer.getvalue()
+
+    def test_a_model_of_pairs_knows_their_order(
+        self, reviews, saved_model, only_tuned, capsys, tmp_path
+    ):
+        path, folder, out = tmp_path / "pairs.csv", tmp_path / "best", tmp_path / "out.csv"
+        table = pd.DataFrame(PAIRS * 4, columns=["one", "other"])
+        table["label"] = ["good", "bad"] * (len(table) // 2)
+        table.to_csv(path, index=False)
+        order = ("--text", "one", "--text", "other")
+        place = ("--model", saved_model(), "--device", "cpu", "--cv", 2)
+        more = ("--label", "label", "--save", folder)
+        assert run("compare", path, *order, *place, *more) == 0
+        assert run("predict", folder, path, *order, "-o", out) == 0
+        capsys.readouterr()
+        assert run("predict", folder, path, *order[2:], *order[:2], "-o", out) == 1
+        assert "Pass --text one --text other." in capsys.readouterr().err
+        table.rename(columns={"one": "a", "other": "b"}).to_csv(path, index=False)
+        assert run("predict", folder, path, "--text", "a", "--text", "b", "-o", out) == 0
 
     def test_one_number_written_in_two_ways(self, saved_model, linear_only, capsys, tmp_path):
         path = tmp_path / "in.jsonl"

@@ -3,9 +3,10 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - for the next but one
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 
 from sklearn_bert.search_results import SearchResults
@@ -108,3 +109,24 @@ def test_the_best_row_of_each_key_and_a_fit_that_failed_is_worst():
     assert results.best_by(["a", "a", "b"]) == {"a": 0, "b": 2}
     assert results.best_by(["a", "b", "b"]) == {"a": 0, "b": 2}
     assert results.best_by([None, "b", None]) == {"b": 1}
+
+
+def test_of_a_search_by_halving_the_last_round_counts():
+    own, params = {}, [{"C": 1}, {"C": 2}, {"C": 2}]
+    scores, zeros = np.array([0.9, 0.8, 0.6]), np.zeros(3)
+    results = SearchResults(own, params, scores, zeros, zeros, rounds=np.array([0, 0, 1]))
+    assert results.best_by(["a", "b", "b"]) == {"a": 0, "b": 2}
+    # A later round has more data, and lower scores may be the truer ones.
+    assert results.best_by(["a", "a", "a"]) == {"a": 2}
+
+
+def test_the_rounds_are_those_of_the_search():
+    search = HalvingGridSearchCV(
+        LogisticRegression(), {"C": [1, 2, 3]}, cv=2, min_resources=8, factor=2, random_state=0
+    )
+    X = np.linspace(-1, 1, 32)[:, None]
+    results = SearchResults.of(search.fit(X, X.ravel() > 0), "score")
+    assert results.rounds.tolist() == search.cv_results_["iter"].tolist()
+    assert max(results.rounds) > 0
+    grid = GridSearchCV(LogisticRegression(), {"C": [1, 2]}, cv=2).fit(X, X.ravel() > 0)
+    assert not SearchResults.of(grid, "score").rounds.any()

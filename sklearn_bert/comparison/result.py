@@ -17,7 +17,7 @@ from sklearn_bert.comparison.recipe import code_of
 from sklearn_bert.comparison.recommending import METRIC_NAMES, Recommendation, recommend
 from sklearn_bert.comparison.running import METRICS, CandidateResult, score_labels
 from sklearn_bert.files import replacement
-from sklearn_bert.validation import Text
+from sklearn_bert.validation import Text, well_formed
 
 try:
     import pandas as pd
@@ -88,7 +88,7 @@ class Comparison:
         """Return the table, what did not run, the recommendation and the code."""
         from sklearn_bert.comparison.summary import summarize
 
-        return summarize(self)
+        return well_formed(summarize(self))
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -113,7 +113,7 @@ class Comparison:
     @cached_property
     def predictions(self) -> pd.DataFrame:
         """A column for each candidate: labels predicted by fits that did not see the text."""
-        return pd.DataFrame({result.name: result.predictions for result in self.results})
+        return pd.DataFrame({result.name: _column(result.predictions) for result in self.results})
 
     @cached_property
     def confidences(self) -> pd.DataFrame:
@@ -177,7 +177,8 @@ class Comparison:
     def label_counts(self) -> pd.Series[int]:
         """How many texts each label has."""
         labels, counts = np.unique(self.y, return_counts=True)
-        return pd.Series(counts, index=pd.Index(labels, name="label"), name="texts")
+        index = pd.Index(_column(labels), name="label")
+        return pd.Series(counts, index=index, name="texts")
 
     @cached_property
     def per_class(self) -> pd.DataFrame:
@@ -205,14 +206,15 @@ class Comparison:
         best = self.recommended().best
         wrong = np.flatnonzero(best.predictions != self.y)
         order = wrong[np.argsort(-best.confidences[wrong], kind="stable")][:_MISTAKES]
+        rows = pd.Index(order, name="row")
         return pd.DataFrame(
             {
-                "text": [self.texts[i] for i in order],
-                "true": self.y[order],
-                "predicted": best.predictions[order],
+                "text": pd.Series([self.texts[i] for i in order], rows, dtype=object),
+                "true": _column(self.y[order], rows),
+                "predicted": _column(best.predictions[order], rows),
                 "confidence": best.confidences[order],
             },
-            index=pd.Index(order, name="row"),
+            index=rows,
         )
 
     @cached_property
@@ -254,7 +256,7 @@ class Comparison:
         from sklearn_bert.comparison.report import render
 
         with replacement(path) as new:
-            new.write_text(render(self, title), encoding="utf-8")
+            new.write_text(well_formed(render(self, title)), encoding="utf-8")
 
     def _caveats(self) -> list[str]:
         found = []
@@ -278,6 +280,12 @@ class Comparison:
         if self.refit_failed:
             found.append(f"The best could not be fitted on all texts ({self.refit_failed}).")
         return found
+
+
+def _column(values: Any, rows: pd.Index[Any] | None = None) -> pd.Series[Any]:
+    """Return a column of labels or texts; as strings of Arrow, they could not be any string."""
+    words = np.asarray(values).dtype.kind in "UO"
+    return pd.Series(values, rows, dtype=object if words else None)
 
 
 def _row(result: CandidateResult) -> dict[str, Any]:

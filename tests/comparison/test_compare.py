@@ -157,6 +157,22 @@ def test_what_is_said_of_the_best(compared):
     assert wrong["text"].tolist() == [TEXTS[row] for row in wrong.index]
 
 
+def test_half_an_emoji_in_texts_and_labels_is_shown_as_what_it_is_not(compared, tmp_path):
+    """A text that was cut has one; UTF-8 and Arrow have no form for it."""
+    half = "\ud83d"
+    labels = np.array([f"{label}{half}" for label in Y])
+    result = compared([f"{text} {half}" for text in TEXTS], labels, candidates={"chance": CHANCE})
+    assert half in result.mistakes["text"].iloc[0]
+    wrong = result.mistakes
+    assert (wrong["true"] != wrong["predicted"]).all()
+    assert (result.predictions["chance"].to_numpy()[wrong.index] == wrong["predicted"]).all()
+    assert result.confusion_matrix.to_numpy().sum() == len(Y)
+    result.per_class.to_string()
+    str(result).encode("utf-8")
+    result.to_html(tmp_path / "report.html")
+    assert TEXTS[0] in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
 def test_confidence_is_that_of_what_is_predicted(compared):
     """With a threshold that need not be the class of the highest probability."""
     always_good = FixedThresholdClassifier(CHANCE, threshold=0.0, pos_label="good")
