@@ -107,7 +107,21 @@ def test_the_share_is_told_without_attention_too():
     assert "80.0% (72.0% without attention's products)" in report.checks[-1][0]
 
 
-def test_where_bfloat16_is_not_native_nothing_is_bounded():
+@pytest.mark.parametrize(("seconds", "holds"), [(5.0, True), (9.0, False)])
+def test_where_bfloat16_is_not_native_the_ratio_alone_is_bounded(seconds, holds):
+    report = encode_report("imdb", seconds)
+    cold = report.runs.pop(name_of_run("imdb", OURS))
+    report.runs[name_of_run("imdb", "ours float32, cold store")] = cold
+    before = list(report.checks)
+
+    encode_tables.add_checks(report, "imdb", "float32")
+
+    ((claim, of),) = report.checks[len(before) :]
+    assert "at least 2.0 times the texts a second" in claim
+    assert of == holds
+
+
+def test_a_precision_that_was_not_measured_is_not_bounded():
     report = encode_report("imdb", 9.0)
     before = list(report.checks)
 
