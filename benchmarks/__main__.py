@@ -13,7 +13,7 @@ from types import ModuleType
 from benchmarks.arguments import count, file_to_write
 from benchmarks.forked import forking
 from benchmarks.kept import keeping
-from benchmarks.report import Report
+from benchmarks.report import Report, earlier_results
 
 # Each is a module of this package with a docstring whose first line says what it measures, and
 # `run(report, options)`; `REPEATS` (None if it has no rounds), `KEEPS_ITS_RESULTS` and
@@ -66,6 +66,8 @@ def _run(benchmark: ModuleType, options: argparse.Namespace) -> Report:
     repeats = getattr(benchmark, "REPEATS", _REPEATS)
     if repeats is not None and options.repeats is None:
         options.repeats = min(repeats, _QUICK_REPEATS) if options.quick else repeats
+    if options.json is not None:
+        earlier_results(options.json, options.name, options.quick)
     report = Report(options.name, _summary(benchmark), vars(options))
     keeps_itself = getattr(benchmark, "KEEPS_ITS_RESULTS", False)
     kept = keeping(None if keeps_itself else options.json, vars(options))

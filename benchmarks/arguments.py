@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["count", "device_at_hand", "file_to_write"]
+__all__ = ["at_least", "count", "device_at_hand", "file_to_write", "seed_number"]
+
+# The largest that NumPy and scikit-learn take.
+_LAST_SEED = 2**32 - 1
 
 
-def count(text: str) -> int:
-    """Read a number of rows, rounds, epochs or processes, which is at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+def at_least(least: int) -> Callable[[str], int]:
+    """Return what reads a number that is no smaller: of rows that folds need, for instance."""
+
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least {least}")
+        return int(text)
+
+    return number
+
+
+count = at_least(1)
+
+
+def seed_number(text: str) -> int:
+    """Read what fixes a draw."""
+    if not text.isdecimal() or int(text) > _LAST_SEED:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 to {_LAST_SEED}")
     return int(text)
 
 

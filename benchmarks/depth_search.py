@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.arguments import count
+from benchmarks.arguments import at_least
 from benchmarks.children import Job, Result, alternate
 from benchmarks.embedded import model_folder
 from benchmarks.report import Report, median, spread
@@ -30,6 +30,8 @@ _EPOCHS = 3
 _QUICK_EPOCHS = 1
 _ROWS = 400
 _QUICK_ROWS = 40
+# The first of them have five of each class, one for each fold.
+_LEAST_ROWS = 10
 _WARM_UP_TEXTS = 64
 _OURS = "ours, GridSearchCV"
 _RIVALS = ["trainer", "expert", "skorch"]
@@ -41,7 +43,12 @@ _BOUNDS = {"trainer": 3.5, "expert": 2.0}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that only this benchmark has."""
-    parser.add_argument("--rows", type=count, metavar="N", help=f"sentences (default {_ROWS:,})")
+    parser.add_argument(
+        "--rows",
+        type=at_least(_LEAST_ROWS),
+        metavar="N",
+        help=f"sentences, at least {_LEAST_ROWS} (default {_ROWS:,})",
+    )
     parser.add_argument(
         "--rivals", nargs="*", choices=_RIVALS, default=_RIVALS, help="default all three"
     )

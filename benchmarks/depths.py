@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arguments import seed_number
 from benchmarks.children import Job, Result, run_job
 from benchmarks.kept import working_folder
 from benchmarks.quality_tasks import load
@@ -69,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=list(_SST2),
         help="the depths to train at on SST-2 (default all)",
     )
-    parser.add_argument("--seeds", nargs="+", type=int, help="for SST-2 (default 0 to 4)")
+    parser.add_argument("--seeds", nargs="+", type=seed_number, help="for SST-2 (default 0 to 4)")
 
 
 def run(report: Report, options: argparse.Namespace) -> None:
@@ -221,7 +222,7 @@ def _report_sst2(report: Report, result: Result, checked: bool) -> None:
     for name, fits in depths.items():
         rows.append([name, mean_and_deviation([fit["accuracy"] for fit in fits]), *_cost(fits)])
     report.table(_title("SST-2", result), ["freeze", "accuracy", *_COST_COLUMNS], rows)
-    seeds = sorted({fit["seed"] for fit in result["fits"]})
+    seeds = sorted({fit["seed_number"] for fit in result["fits"]})
     report.note(f"SST-2: mean ± standard deviation over seeds {seeds}.")
     if not checked:
         return

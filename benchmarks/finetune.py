@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.arguments import count
+from benchmarks.arguments import at_least
 from benchmarks.children import Job, Result, alternate
 from benchmarks.embedded import auto_precision, matrix_flop, model_config, model_folder
 from benchmarks.matmul import best_rates, limit_job
@@ -63,7 +63,10 @@ _PASSES = 3
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that only this benchmark has."""
     parser.add_argument(
-        "--rows", type=count, metavar="N", help=f"training rows (default {_ROWS:,})"
+        "--rows",
+        type=at_least(_LEAST_ROWS),
+        metavar="N",
+        help=f"training rows, at least {_LEAST_ROWS} (default {_ROWS:,})",
     )
     parser.add_argument(
         "--freeze", nargs="+", choices=list(_EPOCHS), help="the depths to measure (default all)"

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.arguments import count
+from benchmarks.arguments import count, seed_number
 from benchmarks.children import Job, Result, run_job
 from benchmarks.report import Report, mean_and_deviation
 
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--part", nargs="+", choices=list(_PARTS), default=list(_PARTS), help="default both"
     )
-    parser.add_argument("--seeds", nargs="+", type=int, help="default 0 1 2")
+    parser.add_argument("--seeds", nargs="+", type=seed_number, help="default 0 1 2")
     parser.add_argument(
         "--epochs",
         type=count,

@@ -8,19 +8,17 @@ on where it was stopped, on another machine too.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from itertools import product
-from pathlib import Path
 from typing import Any
 
-from benchmarks.arguments import count, device_at_hand
+from benchmarks.arguments import at_least, count, device_at_hand, seed_number
 from benchmarks.children import Job, Result, run_job, several_at_a_time
 from benchmarks.quality_methods import METHODS, measure, suits
 from benchmarks.quality_tables import fill, run_name
 from benchmarks.quality_tasks import TASKS
-from benchmarks.report import COMMANDS_JOINED_BY, Report
+from benchmarks.report import COMMANDS_JOINED_BY, Report, earlier_results
 
 # Seeds are repeats enough.
 REPEATS = None
@@ -29,6 +27,8 @@ KEEPS_ITS_RESULTS = True
 
 _SIZES = ["100", "1000", "all"]
 _SEEDS = [0, 1, 2, 3, 4]
+# A few of each class, for folds.
+_LEAST_ROWS = 16
 _QUICK = {"part": ["sst2"], "sizes": ["16"], "seeds": [0]}
 _QUICK_TEST_ROWS = 32
 _QUICK_EPOCHS = 1
@@ -42,10 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=_size,
         metavar="N",
-        help=f"training rows (default {' '.join(_SIZES)})",
+        help=f"training rows, at least {_LEAST_ROWS}, or all (default {' '.join(_SIZES)})",
     )
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), help="default all")
-    parser.add_argument("--seeds", nargs="+", type=int, help="default 0 1 2 3 4")
+    parser.add_argument("--seeds", nargs="+", type=seed_number, help="default 0 1 2 3 4")
     parser.add_argument(
         "--device",
         type=device_at_hand,
@@ -65,7 +65,8 @@ def run(report: Report, options: argparse.Namespace) -> None:
         name: getattr(options, name) or (_QUICK.get(name, all_) if options.quick else all_)
         for name, all_ in full.items()
     }
-    _take_up(report, options.json, options.quick)
+    if options.json is not None:
+        _take_up(report, earlier_results(options.json, "quality", options.quick))
     jobs = dict(_missing(report.runs, chosen, options))
     results = (
         ((key, run_job(job)) for key, job in jobs.items())
@@ -99,10 +100,8 @@ def _missing(
 
 
 def _size(text: str) -> str:
-    """Check a number of rows from the command line."""
-    if text != "all" and not (text.isdecimal() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither 'all' nor a number of rows")
-    return text
+    """Read a number of rows, or that all are meant."""
+    return text if text == "all" else str(at_least(_LEAST_ROWS)(text))
 
 
 def _job(part: str, size: str, method: str, seed: int, quick: bool, device: str) -> Job:
@@ -118,19 +117,10 @@ def _job(part: str, size: str, method: str, seed: int, quick: bool, device: str)
     return Job(measure, settings)
 
 
-def _take_up(report: Report, file: Path | None, quick: bool) -> None:
-    """Take over what earlier commands wrote to the file, if it is there.
-
-    Raises
-    ------
-    SystemExit
-        If it was of another kind.
-    """
-    if file is None or not file.exists():
+def _take_up(report: Report, found: dict[str, Any] | None) -> None:
+    """Take over what earlier commands wrote, if they did."""
+    if found is None:
         return
-    found: dict[str, Any] = json.loads(file.read_text("utf-8"))
-    if found.get("name") != "quality" or found["settings"]["quick"] != quick:
-        raise SystemExit(f"{file} has the results of another benchmark, or of --quick. Remove it.")
     report.runs = found["runs"]
     commands = [*found["command"].split(COMMANDS_JOINED_BY), report.command]
     report.command = COMMANDS_JOINED_BY.join(dict.fromkeys(commands))

@@ -18,6 +18,7 @@ __all__ = [
     "COMMANDS_JOINED_BY",
     "Report",
     "deviation",
+    "earlier_results",
     "in_one_step",
     "in_short",
     "mean_and_deviation",
@@ -126,6 +127,34 @@ def in_one_step(file: Path) -> Iterator[Path]:
     part = file.with_name(f"{file.name}.new")
     yield part
     part.replace(file)
+
+
+def earlier_results(file: Path, name: str, quick: bool) -> dict[str, Any] | None:
+    """Return what a file has that a run is about to write, or None if there is no such file.
+
+    Raises
+    ------
+    SystemExit
+        If it is not what this benchmark wrote, in the same form: hours of work may be in it.
+    """
+    if not file.exists():
+        return None
+    try:
+        found: dict[str, Any] = json.loads(file.read_text("utf-8"))
+        theirs = found["name"], found["settings"]["quick"]
+    except (ValueError, KeyError, TypeError):
+        theirs = None
+    if theirs != (name, quick):
+        has = "no results of a benchmark" if theirs is None else f"results of {_form(*theirs)}"
+        raise SystemExit(
+            f"{file} has {has}; those of {_form(name, quick)} would take their place. Remove it, "
+            f"or name another file."
+        )
+    return found
+
+
+def _form(name: str, quick: bool) -> str:
+    return f"{name} --quick" if quick else name
 
 
 def in_short(command: str) -> tuple[str, str]:

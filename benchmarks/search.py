@@ -12,7 +12,7 @@ import time
 import warnings
 from typing import Any
 
-from benchmarks.arguments import count
+from benchmarks.arguments import at_least
 from benchmarks.children import Job, alternate
 from benchmarks.report import Report, median, spread
 from benchmarks.rivals.encoders import ENCODERS, REFERENCE, STEPS
@@ -24,6 +24,8 @@ _QUICK_TEXTS = 100
 # For the searches beside other tools, which take minutes with these.
 _FEW_TEXTS = 300
 _QUICK_FEW_TEXTS = 20
+# The first of them have five of each class, one for each fold.
+_LEAST_TEXTS = 10
 _WARM_UP_TEXTS = 64
 _FOLDS = 5
 _POOLINGS = ["cls", "mean", "max"]
@@ -48,7 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="to search beside (default all)",
     )
     parser.add_argument(
-        "--texts", type=count, metavar="N", help=f"for the tools' searches (default {_FEW_TEXTS})"
+        "--texts",
+        type=at_least(_LEAST_TEXTS),
+        metavar="N",
+        help=f"for the tools' searches, at least {_LEAST_TEXTS} (default {_FEW_TEXTS})",
     )
 
 

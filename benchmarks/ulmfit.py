@@ -12,7 +12,7 @@ import sys
 import time
 from typing import Any
 
-from benchmarks.arguments import count
+from benchmarks.arguments import at_least
 from benchmarks.children import Job, Result, run_job
 from benchmarks.quality_tasks import load
 from benchmarks.report import Report, mean_and_deviation
@@ -22,6 +22,8 @@ REPEATS = 5
 
 _ROWS = {"sst2": 1000, "emotion": 1500}
 _QUICK_ROWS = 32
+# One of each class.
+_LEAST_ROWS = 3
 _QUICK_TEST_ROWS = 50
 # The encoder has six layers: the eighth epoch is the first in which all of it trains.
 _EPOCHS = 8
@@ -58,7 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--part", nargs="+", choices=list(_ROWS), default=list(_ROWS), help="default both"
     )
     rows = ", ".join(f"{n:,} of {corpus}" for corpus, n in _ROWS.items())
-    parser.add_argument("--rows", type=count, metavar="N", help=f"training rows (default {rows})")
+    parser.add_argument(
+        "--rows",
+        type=at_least(_LEAST_ROWS),
+        metavar="N",
+        help=f"training rows, at least {_LEAST_ROWS} (default {rows})",
+    )
 
 
 def run(report: Report, options: argparse.Namespace) -> None:

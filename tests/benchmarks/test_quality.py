@@ -95,7 +95,7 @@ def test_leaves_results_of_another_kind_alone(tmp_path, monkeypatch):
     written = json.dumps({"name": "quality", "settings": {"quick": False}, "runs": {}})
     file.write_text(written)
     monkeypatch.setattr("sys.argv", ["benchmarks", "quality", "--quick", "--json", str(file)])
-    with pytest.raises(SystemExit, match="another benchmark, or of --quick"):
+    with pytest.raises(SystemExit, match="results of quality; those of quality --quick"):
         main()
     assert file.read_text() == written
 
