@@ -17,7 +17,7 @@ from benchmarks.arguments import at_least, count, device_at_hand, seed_number
 from benchmarks.children import Job, Result, run_job, several_at_a_time
 from benchmarks.quality_methods import METHODS, measure, suits
 from benchmarks.quality_tables import fill, run_name
-from benchmarks.quality_tasks import TASKS
+from benchmarks.quality_tasks import SIZES, TASKS
 from benchmarks.report import COMMANDS_JOINED_BY, Report, earlier_results
 
 # Seeds are repeats enough.
@@ -25,7 +25,6 @@ REPEATS = None
 # What the file has is added to, by commands with other options too.
 KEEPS_ITS_RESULTS = True
 
-_SIZES = ["100", "1000", "all"]
 _SEEDS = [0, 1, 2, 3, 4]
 # A few of each class, for folds.
 _LEAST_ROWS = 16
@@ -42,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=_size,
         metavar="N",
-        help=f"training rows, at least {_LEAST_ROWS}, or all (default {' '.join(_SIZES)})",
+        help=f"training rows, at least {_LEAST_ROWS}, or all (default {' '.join(SIZES)})",
     )
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), help="default all")
     parser.add_argument("--seeds", nargs="+", type=seed_number, help="default 0 1 2 3 4")
@@ -60,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(report: Report, options: argparse.Namespace) -> None:
     """Measure what is missing, and fill the report."""
-    full = {"part": list(TASKS), "sizes": _SIZES, "seeds": _SEEDS, "methods": list(METHODS)}
+    full = {"part": list(TASKS), "sizes": SIZES, "seeds": _SEEDS, "methods": list(METHODS)}
     chosen = {
         name: getattr(options, name) or (_QUICK.get(name, all_) if options.quick else all_)
         for name, all_ in full.items()

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from benchmarks.children import Result
 from benchmarks.embedded import MAX_LENGTH
-from benchmarks.quality_methods import BESIDE, LONGER, METHODS, OURS, said
-from benchmarks.quality_tasks import TASKS
+from benchmarks.quality_methods import BESIDE, LONGER, METHODS, OURS, said, suits
+from benchmarks.quality_tasks import SIZES, TASKS
 from benchmarks.report import Report, mean_and_deviation
 
-__all__ = ["fill", "run_name"]
+__all__ = ["fill", "not_measured", "run_name"]
 
 # Half a point.
 _MARGIN = 0.005
@@ -56,6 +56,31 @@ def fill(report: Report, checked: bool) -> None:
             if checked:
                 _add_checks(report, part, size, found)
     _add_notes(report)
+
+
+def not_measured(runs: dict[str, list[Result]]) -> list[str]:
+    """Return what there is no fit of, by method: on which corpora, with how many rows."""
+    missing = []
+    for method in METHODS:
+        parts = [part for part in TASKS if suits(method, part)]
+        cells = []
+        for size in SIZES:
+            without = [part for part in parts if not runs.get(run_name(part, size, method))]
+            if without:
+                where = "" if without == parts else f" of {_listed(without)}"
+                cells.append(f"{_rows(size)}{where}")
+        if cells:
+            missing.append(f"{METHODS[method].title}: {'; '.join(cells)}")
+    return missing
+
+
+def _listed(parts: list[str]) -> str:
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _rows(size: str) -> str:
+    return "all rows" if size == "all" else f"{int(size):,} rows"
 
 
 def _add_table(report: Report, part: str, found: dict[str, list[Result]]) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["TASKS", "Split", "Task", "load", "unknown_share"]
+__all__ = ["SIZES", "TASKS", "Split", "Task", "load", "unknown_share"]
 
+# Training rows.
+SIZES = ["100", "1000", "all"]
 _TEST_SHARE = {"emotion": 0.3, "imdb_sample": 0.2, "chn_hotel": 0.2}
 # Which rows are scored on is the same for all seeds.
 _SPLIT_SEED = 2024

@@ -10,12 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import FIGURES, caption, draw
+from benchmarks.quality_tables import not_measured
 from benchmarks.report import in_short
 
 _ROOT = Path(__file__).resolve().parents[1]
 _RESULTS = _ROOT / "benchmarks" / "results"
 _PAGE = _ROOT / "docs" / "benchmarks.md"
 _FIGURES = "_static/benchmarks"
+# Beside what results themselves tell, as those of quality do.
+_NOT_MEASURED = (
+    "Apple's MPS, ARM processors, Windows",
+    "[encode](#encode): sentence-transformers in bfloat16, and transformers' pipeline as the "
+    "benchmark has it since, with tensors for answers; other tools with more than 6,911 texts",
+    "[depth_search](#depth_search): skorch",
+)
 _INTRODUCTION = """\
 # Benchmarks
 
@@ -26,9 +34,9 @@ hand, on what has changed since.
 
 Timings on shared machines are noisy: competitors alternate within one run, and ratios say more
 than rates. Sections whose names begin with `gpu` are of a GPU, as are some fits of `quality`; all
-others are of a processor with AVX512-BF16, for which the bounds were set, or, in some fits of
-`quality` and where the name ends so, of one without bfloat16, which computes in float32: `avx2` has
-AVX2 alone, `avx512` has AVX-512 too. Not measured here: Apple's MPS, ARM processors, Windows.
+others are of a processor with AVX512-BF16, for which the bounds were set, or, in `heads`, in some
+fits of `quality` and where the name ends so, of one without bfloat16, which computes in float32:
+`avx2` and `heads` have AVX2 alone, `avx512` has AVX-512 too.
 
 Until 27 November 2026 the one batch of an epoch that is not full had the shortest texts each time;
 accuracies from before are of that ([decision 6](decisions/0006-fine-tuning.md) compares them).
@@ -70,7 +78,8 @@ def render(results: dict[str, dict[str, Any]], page: Path) -> None:
     sections = [
         _section(title, result, figures.get(title, [])) for title, result in results.items()
     ]
-    page.write_text("\n".join([_INTRODUCTION, _failed(results), *sections]), encoding="utf-8")
+    blocks = [_INTRODUCTION, _failed(results), _missing(results), *sections]
+    page.write_text("\n".join(blocks), encoding="utf-8")
 
 
 def _failed(results: dict[str, dict[str, Any]]) -> str:
@@ -84,6 +93,15 @@ def _failed(results: dict[str, dict[str, Any]]) -> str:
     ]
     head = f"Of {n} claims that the benchmarks check, {len(failed)} do not hold:"
     return "\n".join(["## What does not hold", "", head, "", *failed]) + "\n"
+
+
+def _missing(results: dict[str, dict[str, Any]]) -> str:
+    """Say what the sections might be thought to have."""
+    missing = [f"- {item}" for item in _NOT_MEASURED]
+    if "quality" in results:
+        missing.append("- [quality](#quality): five seeds, where its tables say fewer; and at all")
+        missing += [f"  - {cell}" for cell in not_measured(results["quality"]["runs"])]
+    return "\n".join(["## Not measured", "", *missing]) + "\n"
 
 
 def _section(title: str, result: dict[str, Any], figures: list[str]) -> str:

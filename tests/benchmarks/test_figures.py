@@ -188,6 +188,24 @@ def test_figures_of_the_docs_are_those_of_the_results(tmp_path):
     assert drawn == kept
 
 
+def test_the_page_says_what_was_not_measured(tmp_path):
+    """Of quality, what has no fit."""
+    runs = {"mrpc, 100 rows, SetFit": [{}], "sst2, 1000 rows, SetFit": [{}]}
+    result = {**read_results()["quality"], "runs": runs}
+
+    render({"quality": result}, tmp_path / "benchmarks.md")
+
+    text = (tmp_path / "benchmarks.md").read_text("utf-8")
+    items = text.partition("## Not measured")[2].partition("\n## ")[0].splitlines()
+    assert "  - TF-IDF + LogisticRegression: 100 rows; 1,000 rows; all rows" in items
+    assert (
+        "  - SetFit: 100 rows of sst2, emotion, imdb_sample and chn_hotel; "
+        "1,000 rows of emotion, mrpc, imdb_sample and chn_hotel; all rows"
+    ) in items
+    # For pairs alone.
+    assert "  - ours, freeze=all, pairs=separate: 100 rows; 1,000 rows; all rows" in items
+
+
 def test_the_page_begins_with_what_does_not_hold(tmp_path):
     results = read_results()
     render(results, tmp_path / "benchmarks.md")
