@@ -99,7 +99,7 @@ def _missing(results: dict[str, dict[str, Any]]) -> str:
     """Say what the sections might be thought to have."""
     missing = [f"- {item}" for item in _NOT_MEASURED]
     if "quality" in results:
-        missing.append("- [quality](#quality): five seeds, where its tables say fewer; and at all")
+        missing.append("- [quality](#quality): the rest of five seeds, and any fit of")
         missing += [f"  - {cell}" for cell in not_measured(results["quality"]["runs"])]
     return "\n".join(["## Not measured", "", *missing]) + "\n"
 
