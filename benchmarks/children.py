@@ -15,9 +15,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -63,7 +63,9 @@ class Job:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-def alternate(jobs: dict[str, Job], repeats: int) -> dict[str, list[Result]]:
+def alternate(
+    jobs: dict[str, Job], repeats: int, seeded: Collection[str] = ()
+) -> dict[str, list[Result]]:
     """Run each job once a round, so that a drift of the machine meets all of them.
 
     Parameters
@@ -72,6 +74,8 @@ def alternate(jobs: dict[str, Job], repeats: int) -> dict[str, list[Result]]:
         The competitors by name.
     repeats : int
         Number of rounds.
+    seeded : collection of str
+        Those that get the number of the round, from 0, as `seed`.
 
     Returns
     -------
@@ -82,7 +86,8 @@ def alternate(jobs: dict[str, Job], repeats: int) -> dict[str, list[Result]]:
     for number in range(1, repeats + 1):
         for name, job in jobs.items():
             print(f"round {number}/{repeats}: {name}", file=sys.stderr, flush=True)
-            results[name].append(run_job(job))
+            seed = {"seed": number - 1} if name in seeded else {}
+            results[name].append(run_job(replace(job, settings={**job.settings, **seed})))
     return results
 
 

@@ -63,13 +63,7 @@ def run(report: Report, options: argparse.Namespace) -> None:
         folds = _QUICK_FOLDS_MEASURED if options.quick else _FOLDS_MEASURED.get(rival, _FOLDS)
         settings = {**common, "recipe": rival, "n_folds": folds}
         jobs[RECIPES[rival].title] = Job(search_rival, settings)
-    report.runs = {name: [] for name in jobs}
-    for seed in range(options.repeats):
-        seeded = {
-            name: Job(job.function, {**job.settings, "seed": seed}) for name, job in jobs.items()
-        }
-        for name, results in alternate(seeded, 1).items():
-            report.runs[name] += results
+    report.runs = alternate(jobs, options.repeats, seeded=jobs)
     _add_tables(report, n_rows, common["epochs"])
     _add_checks(report, options)
 

@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.arguments import at_least
 from benchmarks.children import Job, Result, alternate
 from benchmarks.embedded import auto_precision, matrix_flop, model_config, model_folder
-from benchmarks.matmul import best_rates, limit_job
+from benchmarks.matmul import best_rate, limit_job
 from benchmarks.report import Report, median, spread
 from benchmarks.rivals.models import freeze_parameter
 from benchmarks.rivals.recipes import RECIPES
@@ -219,13 +219,7 @@ def _measure(report: Report, jobs: dict[str, Job], options: argparse.Namespace) 
     config = model_config()
     native = auto_precision() == "bfloat16"
     limit = limit_job(config["hidden_size"], config["intermediate_size"], native, options.quick)
-    report.runs = {name: [] for name in (_LIMIT, *jobs)}
-    for seed in range(options.repeats):
-        seeded = {
-            name: Job(job.function, {**job.settings, "seed": seed}) for name, job in jobs.items()
-        }
-        for name, results in alternate({_LIMIT: limit, **seeded}, 1).items():
-            report.runs[name] += results
+    report.runs = alternate({_LIMIT: limit, **jobs}, options.repeats, seeded=jobs)
 
 
 def _training_gflop(texts: Sequence[str], epochs: int, folder: str | None) -> float:
@@ -284,15 +278,11 @@ def _accuracy(report: Report, name: str) -> float:
 def _share(report: Report, name: str) -> float | None:
     """Return what part of the machine's limit a training of all layers reaches."""
     results = report.runs[name]
-    rates = [
-        found["gflops"]
-        for way, found in best_rates(report.runs[_LIMIT]).items()
-        if way.startswith(results[0]["precision"])
-    ]
-    if not rates:
+    limit = best_rate(report.runs[_LIMIT], results[0]["precision"])
+    if limit == 0:
         return None
     reached = statistics.median(result["gflop"] / result["seconds"] for result in results)
-    return float(reached / max(rates))
+    return float(reached / limit)
 
 
 def _add_table(report: Report, names: dict[str, str], title: str) -> None:

@@ -18,7 +18,7 @@ from benchmarks.encode import cosines, describe, encode_ours, encode_rival, vect
 from benchmarks.finetune import fit_ours, fit_rival
 from benchmarks.kept import working_folder
 from benchmarks.machine import device_name
-from benchmarks.matmul import best_rates, limit_job
+from benchmarks.matmul import best_rate, best_rates, limit_job
 from benchmarks.report import Report, median, spread
 from benchmarks.rivals.encoders import REFERENCE
 from benchmarks.texts import OF_LENGTH
@@ -239,7 +239,8 @@ def _add_encode(report: Report, corpus: str, texts: Result, folder: str, quick: 
         return
     for label in (_OURS, _COLD):
         if corpus == _LONG:
-            share = gflop / median(runs[label], "seconds") / _best(report, _PRECISION)
+            best = best_rate(report.runs[_LIMIT], _PRECISION)
+            share = gflop / median(runs[label], "seconds") / best
             report.check(
                 f"{corpus}, {label}: at least {_LEAST_SHARE:.0%} of the {_PRECISION} limit: "
                 f"{share:.1%}",
@@ -332,10 +333,6 @@ def _add_limit(report: Report) -> None:
     )
 
 
-def _best(report: Report, precision: str) -> float:
-    rates = best_rates(report.runs[_LIMIT])
-    return max(found["gflops"] for way, found in rates.items() if way.startswith(precision))
-
-
 def _share(report: Report, gflop: float, runs: list[Result], precision: str) -> str:
-    return f"{gflop / median(runs, 'seconds') / _best(report, precision):.0%}"
+    best = best_rate(report.runs[_LIMIT], precision)
+    return f"{gflop / median(runs, 'seconds') / best:.0%}"

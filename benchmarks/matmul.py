@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.children import Job
 
-__all__ = ["best_rates", "limit_job"]
+__all__ = ["best_rate", "best_rates", "limit_job"]
 
 _TOKENS = {"cpu": (1024, 2048), "cuda": (8192, 32_768)}
 _SQUARES = {"cpu": (1024, 2048), "cuda": (4096, 8192)}
@@ -47,6 +47,12 @@ def best_rates(rounds: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
             if rate > best.get(way, {"gflops": 0})["gflops"]:
                 best[way] = {"gflops": rate, "shape": shape}
     return best
+
+
+def best_rate(rounds: list[dict[str, Any]], precision: str) -> float:
+    """Return the GFLOP/s of the best way at one precision; 0 where none was measured."""
+    rates = best_rates(rounds)
+    return max((rates[way]["gflops"] for way in rates if way.startswith(precision)), default=0.0)
 
 
 def measure(

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.children import Job, Result, run_job
+from benchmarks.children import Job, Result, alternate
 from benchmarks.report import Report, mean_and_deviation
 
 # Rounds are seeds.
@@ -47,21 +47,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(report: Report, options: argparse.Namespace) -> None:
     """Measure, and fill the report."""
-    quick = {"n_rows": _QUICK_ROWS} if options.quick else {}
+    common = {"choose": options.choose, **({"n_rows": _QUICK_ROWS} if options.quick else {})}
     epochs = {"max_epochs": _QUICK_EPOCHS} if options.quick else {}
     if options.choose:
         jobs = {
-            name: Job(measure, {"kind": _FINE_TUNED, "parameters": candidate | epochs, **quick})
+            name: Job(measure, {"kind": _FINE_TUNED, "parameters": candidate | epochs, **common})
             for name, candidate in _CANDIDATES.items()
         }
     else:
-        jobs = {kind: Job(measure, {"kind": kind, **quick}) for kind in _KINDS}
+        jobs = {kind: Job(measure, {"kind": kind, **common}) for kind in _KINDS}
         jobs[_FINE_TUNED].settings["parameters"] = _CANDIDATES[_CHOSEN] | epochs
-    report.runs = {name: [] for name in jobs}
-    for seed in range(options.repeats):
-        for name, job in jobs.items():
-            settings = {**job.settings, "seed": seed, "choose": options.choose}
-            report.runs[name].append(run_job(Job(job.function, settings)))
+    report.runs = alternate(jobs, options.repeats, seeded=jobs)
     _add_table(report)
     if not options.choose:
         _add_checks(report, checked=not options.quick)

@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.children import Job, Result, alternate
 from benchmarks.embedded import MAX_LENGTH, auto_precision, model_config, model_folder
-from benchmarks.matmul import best_rates, limit_job
+from benchmarks.matmul import best_rate, limit_job
 from benchmarks.report import Report, median
 from benchmarks.rivals.models import freeze_parameter
 from benchmarks.rivals.training import BATCH_SIZE
@@ -73,10 +73,8 @@ def run(report: Report, options: argparse.Namespace) -> None:
         config["hidden_size"], config["intermediate_size"], precision == "bfloat16", options.quick
     )
     report.runs = alternate({_LIMIT: limit, **jobs}, options.repeats)
-    rates = best_rates(report.runs[_LIMIT])
-    most = max(rate["gflops"] for way, rate in rates.items() if way.startswith(precision))
     _add_shares(report, list(jobs))
-    _add_rates(report, list(jobs), most)
+    _add_rates(report, list(jobs), best_rate(report.runs[_LIMIT], precision))
     report.note(
         f"Encode: {_TEXTS['sst2'] // fewer:,} sentences of SST-2, {_TEXTS['imdb'] // fewer:,} "
         f"reviews of IMDB, cut at {MAX_LENGTH} tokens, no store. Fit: one epoch over "

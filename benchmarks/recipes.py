@@ -6,11 +6,10 @@ Each example is run as it is, but for the seed, which draws the rows to train on
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from typing import Any
 
-from benchmarks.children import Job, Result, run_job
+from benchmarks.children import Job, Result, alternate
 from benchmarks.report import Report, mean_and_deviation
 
 # Rounds are seeds.
@@ -36,12 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(report: Report, options: argparse.Namespace) -> None:
     """Measure, and fill the report."""
     examples = options.part or (_QUICK_EXAMPLES if options.quick else list(_EXAMPLES))
-    report.runs = {example: [] for example in examples}
-    for seed in range(options.repeats):
-        for example in examples:
-            print(f"seed {seed + 1}/{options.repeats}: {example}", file=sys.stderr, flush=True)
-            settings = {"example": example, "seed": seed, "quick": options.quick}
-            report.runs[example].append(run_job(Job(measure, settings)))
+    jobs = {name: Job(measure, {"example": name, "quick": options.quick}) for name in examples}
+    report.runs = alternate(jobs, options.repeats, seeded=jobs)
     for example, results in report.runs.items():
         _add_table(report, example, results)
     report.note(

@@ -8,12 +8,11 @@ from __future__ import annotations
 import argparse
 import math
 import statistics
-import sys
 import time
 from typing import Any
 
 from benchmarks.arguments import at_least
-from benchmarks.children import Job, Result, run_job
+from benchmarks.children import Job, Result, alternate
 from benchmarks.quality_tasks import load
 from benchmarks.report import Report, mean_and_deviation
 
@@ -71,13 +70,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(report: Report, options: argparse.Namespace) -> None:
     """Measure, and fill the report."""
     quick = {"n_test": _QUICK_TEST_ROWS, "epochs": _QUICK_EPOCHS} if options.quick else {}
-    report.runs = {corpus: [] for corpus in options.part}
-    for seed in range(options.repeats):
-        for corpus in options.part:
-            print(f"seed {seed + 1}/{options.repeats}: {corpus}", file=sys.stderr, flush=True)
-            n_rows = options.rows or (_QUICK_ROWS if options.quick else _ROWS[corpus])
-            job = Job(measure, {"corpus": corpus, "seed": seed, "n_rows": n_rows, **quick})
-            report.runs[corpus].append(run_job(job))
+    jobs = {}
+    for corpus in options.part:
+        n_rows = options.rows or (_QUICK_ROWS if options.quick else _ROWS[corpus])
+        jobs[corpus] = Job(measure, {"corpus": corpus, "n_rows": n_rows, **quick})
+    report.runs = alternate(jobs, options.repeats, seeded=jobs)
     for corpus, rounds in report.runs.items():
         _add_table(report, corpus, rounds)
         _add_findings(report, corpus, rounds)

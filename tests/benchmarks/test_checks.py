@@ -5,6 +5,7 @@ import pytest
 
 from benchmarks import encode_tables, search
 from benchmarks.encode_tables import LIMIT, Competitor, name_of_run
+from benchmarks.matmul import best_rate
 from benchmarks.report import Report
 from benchmarks.rivals.encoders import REFERENCE
 
@@ -105,6 +106,13 @@ def test_the_share_is_told_without_attention_too():
     encode_tables.add_checks(report, "imdb", "bfloat16")
 
     assert "80.0% (72.0% without attention's products)" in report.checks[-1][0]
+
+
+def test_the_limit_is_that_of_the_best_way_at_a_precision():
+    ways = {**LIMITS, "bfloat16 oneDNN": {"1x1x1": 120.0}}
+
+    assert best_rate([{"rates": ways}], "bfloat16") == 120.0
+    assert best_rate([{"rates": ways}], "float32") == 0
 
 
 @pytest.mark.parametrize(("seconds", "holds"), [(5.0, True), (9.0, False)])

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmarks.children import Job, page_faults, peak_memory, several_at_a_time
+from benchmarks.children import Job, alternate, page_faults, peak_memory, several_at_a_time
 
 
 def halved(number):
@@ -19,6 +19,22 @@ def halved(number):
     if number % 2:
         raise ValueError(f"{number} is odd")
     return {"half": number // 2}
+
+
+def told(**settings):
+    """Return what a job was told."""
+    return {"told": settings}
+
+
+def test_some_get_the_number_of_the_round_as_their_seed(monkeypatch):
+    monkeypatch.setattr("benchmarks.children.run_job", lambda job: job.function(**job.settings))
+    jobs = {name: Job(told, {"name": name}) for name in ("limit", "fit")}
+    found = alternate(jobs, 2, seeded=["fit"])
+    assert [result["told"] for result in found["limit"]] == 2 * [{"name": "limit"}]
+    assert [result["told"] for result in found["fit"]] == [
+        {"name": "fit", "seed": seed} for seed in (0, 1)
+    ]
+    assert jobs["fit"].settings == {"name": "fit"}
 
 
 def test_a_job_that_fails_costs_the_others_nothing():
