@@ -86,12 +86,17 @@ def run(report: Report, options: argparse.Namespace) -> None:
     for part in options.part:
         job = Job(measure, {"corpus": part, **settings[part], **quick})
         report.runs[part] = [_run_shown(job)]
-        _PARTS[part](report, report.runs[part][0], checked=not options.quick)
+        fill(report, part, report.runs[part][0], checked=not options.quick)
     report.note(
         "Seconds: of fit alone, one number a seed. Texts encoded: those that went through frozen "
         "layers during fit and score, one number a seed; what the store has is not encoded again, "
         "and nothing is with freeze='none'."
     )
+
+
+def fill(report: Report, part: str, result: Result, checked: bool) -> None:
+    """Add the tables of a corpus, with their notes and what has to hold."""
+    _PARTS[part](report, result, checked)
 
 
 def measure(
@@ -222,7 +227,7 @@ def _report_sst2(report: Report, result: Result, checked: bool) -> None:
     for name, fits in depths.items():
         rows.append([name, mean_and_deviation([fit["accuracy"] for fit in fits]), *_cost(fits)])
     report.table(_title("SST-2", result), ["freeze", "accuracy", *_COST_COLUMNS], rows)
-    seeds = sorted({fit["seed_number"] for fit in result["fits"]})
+    seeds = sorted({fit["seed"] for fit in result["fits"]})
     report.note(f"SST-2: mean ± standard deviation over seeds {seeds}.")
     if not checked:
         return

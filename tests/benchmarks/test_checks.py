@@ -1,11 +1,14 @@
 """What the benchmarks of encoding and of searches say of their runs: tables and bounds."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
-from benchmarks import encode_tables, search
+from benchmarks import depths, encode_tables, search
 from benchmarks.encode_tables import LIMIT, Competitor, name_of_run
 from benchmarks.matmul import best_rate
+from benchmarks.render import read_results
 from benchmarks.report import Report
 from benchmarks.rivals.encoders import REFERENCE
 
@@ -166,3 +169,15 @@ def test_a_search_has_to_take_little_more_than_its_parts(seconds, holds):
     search._add_checks(report, [])
 
     assert [of for _, of in report.checks] == [holds]
+
+
+@pytest.mark.parametrize("part", ["sst2", "emotion"])
+def test_what_is_said_of_depths_is_what_was_measured(part):
+    kept = read_results()[f"depths_{part}"]
+    (result,) = kept["runs"][part]
+    report = Report("depths", kept["summary"], kept["settings"])
+
+    depths.fill(report, part, result, checked=True)
+
+    assert [asdict(table) for table in report.tables] == kept["tables"]
+    assert [list(check) for check in report.checks] == kept["checks"]
