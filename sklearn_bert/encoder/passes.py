@@ -26,7 +26,7 @@ from sklearn_bert.encoder.tokenization import (
     Windows,
     portions,
 )
-from sklearn_bert.store import Keys, Store
+from sklearn_bert.store import Keys, Store, is_aside
 from sklearn_bert.validation import Text, n_characters
 
 __all__ = ["FrozenSettings", "Pass"]
@@ -50,8 +50,8 @@ class FrozenSettings:
     ----------
     checkpoint : Checkpoint
         The shared copy of the model.
-    store : Store or None
-        Where vectors are kept.
+    opened : Store or None
+        Where vectors are kept, unless stores are set aside.
     max_length : int
         Tokens of a text, or of a window of it.
     long_text : {"truncate", "chunk"}
@@ -65,12 +65,17 @@ class FrozenSettings:
     """
 
     checkpoint: Checkpoint
-    store: Store | None
+    opened: Store | None
     max_length: int
     long_text: str
     batch_tokens: int
     verbose: int = 0
     for_tuning: bool = False
+
+    @property
+    def store(self) -> Store | None:
+        """Where vectors are kept now, if anywhere."""
+        return None if is_aside() else self.opened
 
     def tokenizer(self) -> TextTokenizer:
         """Return the tokenizer with the limits of this encoder."""

@@ -29,6 +29,7 @@ from sklearn_bert.comparison.running import METRICS, CandidateResult, pickled_si
 from sklearn_bert.datasets import load_sample_reviews
 from sklearn_bert.encoder import work
 from sklearn_bert.errors import TrainingDivergedError
+from sklearn_bert.store import open_store
 from tests.models import MAX_LENGTH, PAIRS
 
 GOOD = ["a good film", "a very good story", "wonderful", "good, very good", "the film is wonderful"]
@@ -224,6 +225,22 @@ def test_each_text_is_encoded_once_for_all_features(compared, saved_model):
     }
     result = compared(candidates=candidates, refit=False)
     assert result.table.loc[["mean", "cls"], "texts_encoded"].tolist() == [len(TEXTS), 0]
+
+
+def test_a_comparison_once_more_keeps_nothing_more(compared, saved_model, tmp_path):
+    candidates = {
+        "features": make_pipeline(
+            BertFeaturizer(saved_model(), cache=tmp_path, **SETTINGS), LogisticRegression()
+        ),
+        "tuned": BertFineTuneClassifier(
+            saved_model(), freeze=-1, max_epochs=1, cache=tmp_path, random_state=0, **SETTINGS
+        ),
+    }
+    entries = []
+    for _ in range(2):
+        compared(candidates=candidates)
+        entries.append(open_store(tmp_path).info().entries)
+    assert entries[0] == entries[1] > 0
 
 
 @pytest.mark.parametrize(("texts", "times"), [(TEXTS, 1), (PAIRS * 6, 2)])
