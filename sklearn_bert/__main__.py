@@ -38,10 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if len(arguments.text or ()) > 2:
         parser.error(f"--text: one column or two, not {len(arguments.text)}")
-    for stream in (sys.stdout, sys.stderr):
-        # What a terminal has no character for must not end a command that took an hour.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    # What a terminal has no character for must not end a command that took an hour.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     try:
         return _run(arguments)
     except KeyboardInterrupt:

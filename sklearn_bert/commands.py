@@ -24,8 +24,8 @@ from sklearn_bert.pair_names import ATTRIBUTE as PAIR_NAMES
 from sklearn_bert.pair_names import set_pair_names
 from sklearn_bert.pretrained import saved_class_name
 from sklearn_bert.regressor import BertFineTuneRegressor
-from sklearn_bert.tables import find_column, read_chunks, writer
-from sklearn_bert.validation import is_missing
+from sklearn_bert.tables import column_of, find_column, read_chunks, writer
+from sklearn_bert.validation import is_missing, well_formed
 
 __all__ = ["plain_warnings", "run_compare", "run_featurize", "run_predict"]
 
@@ -61,13 +61,12 @@ def run_compare(arguments: Namespace) -> int:
         revision=arguments.revision,
         verbose=0 if arguments.quiet else 1,
     )
-    # What was found is told in each way, even if another fails.
-    with contextlib.ExitStack() as ways:
-        if arguments.save and not comparison.interrupted:
-            ways.callback(_save, comparison, arguments)
-        if arguments.html:
-            ways.callback(_report, comparison, arguments)
-        print(comparison, flush=True)
+    ways: list[Callable[[], None]] = [lambda: print(comparison, flush=True)]
+    if arguments.html:
+        ways.append(lambda: _report(comparison, arguments))
+    if arguments.save and not comparison.interrupted:
+        ways.append(lambda: _save(comparison, arguments))
+    _do_all(ways)
     if comparison.interrupted:
         return INTERRUPTED
     return 1 if comparison.refit_failed else 0
@@ -116,7 +115,8 @@ def run_predict(arguments: Namespace) -> int:
                 of_task = classes[number] if isinstance(classes, list) else classes
                 end = f"_{number}" if isinstance(classes, list) else ""
                 columns |= {
-                    f"probability{end}_{label}": values[:, i] for i, label in enumerate(of_task)
+                    well_formed(f"probability{end}_{label}"): values[:, i]
+                    for i, label in enumerate(of_task)
                 }
         return pd.DataFrame(columns)
 
@@ -260,6 +260,20 @@ def _is_blank(cell: Any) -> bool:
     return is_missing(cell) or (isinstance(cell, str) and not cell.strip())
 
 
+def _do_all(ways: Sequence[Callable[[], None]]) -> None:
+    """Do each, even if another fails: what was found must not be lost with the first."""
+    errors: list[Exception] = []
+    for way in ways:
+        try:
+            way()
+        except (ValueError, TypeError, OSError) as error:
+            errors.append(error)
+    for earlier in errors[:-1]:
+        _say(f"sklearn-bert: error: {earlier}")
+    if errors:
+        raise errors[-1]
+
+
 def _report(comparison: Comparison, arguments: Namespace) -> None:
     title = f"{os.path.basename(arguments.file)}: {', '.join(arguments.text)}"
     comparison.to_html(arguments.html, title=f"{title} → {arguments.label}")
@@ -289,8 +303,9 @@ def _save(comparison: Comparison, arguments: Namespace) -> None:
 def _named(values: np.ndarray, name: str) -> dict[str, Any]:
     """Return one column, or one for each task."""
     if values.ndim == 1:
-        return {name: values}
-    return {f"{name}_{number}": values[:, number] for number in range(values.shape[1])}
+        return {name: column_of(values)}
+    columns = range(values.shape[1])
+    return {f"{name}_{number}": column_of(values[:, number]) for number in columns}
 
 
 def _by_task(probabilities: Any) -> list[np.ndarray]:

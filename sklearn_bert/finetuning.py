@@ -174,6 +174,7 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         targets = self._encode_targets(y, len(texts))
         weights = check_sample_weight("sample_weight", sample_weight, len(texts))
         samples = self._labelled(Samples(texts, targets.y, weights), targets)
+        _check_left("X", "sample_weight", samples)
         of_pairs, names = are_pairs(texts), pair_names(X, texts)
         validation = self._validation(X_val, y_val, sample_weight_val, targets, of_pairs, names)
         if validation is None and not self.early_stopping:
@@ -313,7 +314,9 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         check_pair_names(names, X_val, texts, "X_val")
         y = self._encode_validation_targets(y_val, len(texts), targets)
         weights = check_sample_weight("sample_weight_val", sample_weight_val, len(texts))
-        return self._labelled(Samples(texts, y, weights), targets)
+        samples = self._labelled(Samples(texts, y, weights), targets)
+        _check_left("X_val", "sample_weight_val", samples)
+        return samples
 
     def _hold_out(self, samples: Samples, targets: Targets, seed: int) -> tuple[Samples, Samples]:
         """Split validation data off, in the proportions of the classes."""
@@ -532,6 +535,14 @@ def _check_kind(name: str, texts: Sequence[Text], of_pairs: bool) -> None:
         found, accepted = kinds if of_pairs else kinds[::-1]
         raise ValueError(
             f"{name} has {found}. Accepted: {accepted}, as the X that was passed to fit."
+        )
+
+
+def _check_left(name: str, weight_name: str, samples: Samples) -> None:
+    if not samples.texts:
+        raise ValueError(
+            f"{name} has no sample that counts: all lack a label, or have a {weight_name} of 0. "
+            f"Accepted: at least one with a label and a weight above 0."
         )
 
 

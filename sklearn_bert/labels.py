@@ -152,15 +152,17 @@ class OneLabel(Labels):
         of_class = np.zeros(self.n_outputs)
         if isinstance(class_weight, str) and class_weight == "balanced":
             present = np.unique(targets)
+            # Scaled, as sums of the largest weights are too big for a float.
+            weights = samples.weighted(None).weights
             of_class[present] = compute_class_weight(
-                "balanced", classes=present, y=targets, sample_weight=samples.weights
+                "balanced", classes=present, y=targets, sample_weight=weights
             )
             return of_class[targets]
         known = self.classes.tolist()
         # A fold may lack a class; where none is known, it is a mistake.
         if isinstance(class_weight, dict) and (not class_weight or set(class_weight) & set(known)):
-            weights = class_weight.values()
-            if all(isinstance(w, Real) and 0 <= as_float(w) < math.inf for w in weights):
+            numbers = class_weight.values()
+            if all(isinstance(w, Real) and 0 <= as_float(w) < math.inf for w in numbers):
                 of_class[:] = [class_weight.get(label, 1.0) for label in known]
                 return of_class[targets]
         raise parameter_error(

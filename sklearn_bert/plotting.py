@@ -228,6 +228,8 @@ class FreezeDepthDisplay(Display):
     ) -> FreezeDepthDisplay:
         """Draw what a fitted search found; where other parameters vary too, the best of each depth.
 
+        Of a search by halving, that is one of the last round that the depth was in.
+
         Parameters
         ----------
         search : GridSearchCV, RandomizedSearchCV or the like

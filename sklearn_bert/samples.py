@@ -50,11 +50,10 @@ class Samples:
         if not given:
             return self
         # No sum of weights that are at most 1 is too big for a float.
-        weights = np.prod([weights / (weights.max(initial=0) or 1) for weights in given], axis=0)
+        weights = np.prod([weights / (weights.max() or 1) for weights in given], axis=0)
         if not weights.any():
             raise ValueError(
-                "sample_weight and class_weight leave no sample to train on, or sample_weight_val "
-                "none to validate on. Accepted: weights some of which, of labelled samples, are "
-                "above 0."
+                "class_weight leaves no sample to train on: all that sample_weight leaves have a "
+                "weight of 0. Accepted: weights that leave some above 0."
             )
         return replace(self, weights=weights / weights.mean())

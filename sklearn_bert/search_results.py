@@ -122,7 +122,7 @@ class SearchResults:
         Of a search by halving it is one of the last round that the key was in.
         """
         scores = np.where(np.isnan(self.scores), -np.inf, self.scores)
-        worth = list(zip(self.rounds, scores, strict=True))
+        worth = list(zip(np.isfinite(scores), self.rounds, scores, strict=True))
         best: dict[Any, int] = {}
         for row, key in enumerate(keys):
             if key is not None and (key not in best or worth[row] > worth[best[key]]):

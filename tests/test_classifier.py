@@ -517,15 +517,28 @@ def test_only_proportions_of_weights_count(make):
         make(**settings).fit(X, Y, [0.0] * (len(X) - 1) + [1.0])
 
 
-def test_some_weight_has_to_be_left(make):
-    classifier = make(freeze="all", class_weight={"up": 0.0, "down": 0.0})
-    with pytest.raises(ValueError, match="class_weight leave no sample to train on"):
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_some_weight_has_to_be_left(early_stopping, make):
+    settings = {"freeze": "all", "early_stopping": early_stopping}
+    classifier = make(**settings, class_weight={"up": 0.0, "down": 0.0})
+    with pytest.raises(ValueError, match="class_weight leaves no sample to train on"):
         classifier.fit(X, Y)
     # Of two tasks, texts without any label are left out too.
     tasks = np.array([["up", "a"], ["down", "b"], [None] * 2, [None] * 2] * 10, dtype=object)
     unlabelled = np.array([0.0, 0.0, 1.0, 1.0] * 10)
-    with pytest.raises(ValueError, match="sample_weight and class_weight leave no sample"):
-        make(freeze="all").fit(X, tasks, unlabelled)
+    with pytest.raises(ValueError, match=r"X has no sample that counts.*a sample_weight of 0"):
+        make(**settings).fit(X, tasks, unlabelled)
+    validation = {"X_val": X, "y_val": tasks, "sample_weight_val": unlabelled}
+    with pytest.raises(ValueError, match=r"X_val has no sample.*a sample_weight_val of 0"):
+        make(**settings).fit(X, tasks, **validation)
+
+
+@pytest.mark.parametrize("weight", [1e308, 5e-324])
+def test_balanced_classes_take_weights_of_any_size(weight, make):
+    settings = {"freeze": "all", "max_epochs": 2, "class_weight": "balanced"}
+    found = make(**settings).fit(X, Y, sample_weight=np.full(len(X), weight))
+    expected = make(**settings).fit(X, Y)
+    np.testing.assert_allclose(found.predict_proba(X), expected.predict_proba(X), atol=1e-6)
 
 
 def test_single_texts_and_pairs_do_not_mix(make):

@@ -112,25 +112,27 @@ class TestCompare:
         assert "not saved" in capsys.readouterr().err
         assert not folder.exists()
 
-    @pytest.mark.parametrize("failing", ["print", "to_html"])
+    @pytest.mark.parametrize("failing", [["print"], ["to_html"], ["print", "to_html"]])
     def test_what_is_found_is_kept_in_each_way_though_another_fails(
         self, failing, reviews, saved_model, only_tuned, capsys, monkeypatch, tmp_path
     ):
-        def fail(*args, **kwargs):
-            raise OSError("no space left")
+        def fail_to(do):
+            def fail(*args, **kwargs):
+                raise OSError(f"no space left to {do}")
 
-        if failing == "print":
-            monkeypatch.setattr(Comparison, "__str__", fail)
-        else:
-            monkeypatch.setattr(Comparison, "to_html", fail)
+            return fail
+
+        for do, method in {"print": "__str__", "to_html": "to_html"}.items():
+            if do in failing:
+                monkeypatch.setattr(Comparison, method, fail_to(do))
         report, folder = tmp_path / "report.html", tmp_path / "best"
         more = ("--html", report, "--save", folder)
         assert run(*self.arguments(reviews, saved_model, *more)) == 1
         out, err = capsys.readouterr()
-        assert "error: no space left" in err
+        assert all(f"error: no space left to {do}\n" in err for do in failing)
         assert folder.is_dir()
-        assert report.exists() == (failing == "print")
-        assert ("40 texts, 2 classes" in out) == (failing == "to_html")
+        assert report.exists() == ("to_html" not in failing)
+        assert ("40 texts, 2 classes" in out) == ("print" not in failing)
 
     def test_characters_that_a_terminal_lacks_are_replaced(
         self, reviews, saved_model, linear_only, monkeypatch
@@ -271,6 +273,17 @@ class TestFeaturize:
 
 
 class TestPredict:
+    def test_labels_with_half_an_emoji_are_written_as_files_can(self, saved_model, tmp_path):
+        labels = np.array(["good \ud83d", "bad"] * 5)
+        classifier = BertFineTuneClassifier(saved_model(), freeze="all", max_epochs=1, **SETTINGS)
+        classifier.fit(TEXTS, labels).save_pretrained(tmp_path / "model")
+        path, out = tmp_path / "in.csv", tmp_path / "out.csv"
+        pd.DataFrame({"text": TEXTS}).to_csv(path, index=False)
+        assert run("predict", tmp_path / "model", path, "-o", out, "--proba") == 0
+        found = pd.read_csv(out)
+        assert set(found["prediction"]) <= {"good \ufffd", "bad"}
+        assert "probability_good \ufffd" in found
+
     def test_predictions_stand_behind_the_rows(self, fitted, reviews, tmp_path):
         classifier, folder = fitted
         out = tmp_path / "out.csv"

@@ -1,9 +1,10 @@
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - for the next but one
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - for that search
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV
@@ -118,6 +119,8 @@ def test_of_a_search_by_halving_the_last_round_counts():
     assert results.best_by(["a", "b", "b"]) == {"a": 0, "b": 2}
     # A later round has more data, and lower scores may be the truer ones.
     assert results.best_by(["a", "a", "a"]) == {"a": 2}
+    failed = replace(results, scores=np.array([0.9, 0.8, np.nan]))
+    assert failed.best_by(["a", "b", "b"]) == {"a": 0, "b": 1}
 
 
 def test_the_rounds_are_those_of_the_search():

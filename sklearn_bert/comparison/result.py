@@ -17,6 +17,7 @@ from sklearn_bert.comparison.recipe import code_of
 from sklearn_bert.comparison.recommending import METRIC_NAMES, Recommendation, recommend
 from sklearn_bert.comparison.running import METRICS, CandidateResult, score_labels
 from sklearn_bert.files import replacement
+from sklearn_bert.tables import column_of
 from sklearn_bert.validation import Text, well_formed
 
 try:
@@ -113,7 +114,7 @@ class Comparison:
     @cached_property
     def predictions(self) -> pd.DataFrame:
         """A column for each candidate: labels predicted by fits that did not see the text."""
-        return pd.DataFrame({result.name: _column(result.predictions) for result in self.results})
+        return pd.DataFrame({result.name: column_of(result.predictions) for result in self.results})
 
     @cached_property
     def confidences(self) -> pd.DataFrame:
@@ -177,7 +178,7 @@ class Comparison:
     def label_counts(self) -> pd.Series[int]:
         """How many texts each label has."""
         labels, counts = np.unique(self.y, return_counts=True)
-        index = pd.Index(_column(labels), name="label")
+        index = pd.Index(column_of(labels), name="label")
         return pd.Series(counts, index=index, name="texts")
 
     @cached_property
@@ -210,8 +211,8 @@ class Comparison:
         return pd.DataFrame(
             {
                 "text": pd.Series([self.texts[i] for i in order], rows, dtype=object),
-                "true": _column(self.y[order], rows),
-                "predicted": _column(best.predictions[order], rows),
+                "true": column_of(self.y[order], rows),
+                "predicted": column_of(best.predictions[order], rows),
                 "confidence": best.confidences[order],
             },
             index=rows,
@@ -280,12 +281,6 @@ class Comparison:
         if self.refit_failed:
             found.append(f"The best could not be fitted on all texts ({self.refit_failed}).")
         return found
-
-
-def _column(values: Any, rows: pd.Index[Any] | None = None) -> pd.Series[Any]:
-    """Return a column of labels or texts; as strings of Arrow, they could not be any string."""
-    words = np.asarray(values).dtype.kind in "UO"
-    return pd.Series(values, rows, dtype=object if words else None)
 
 
 def _row(result: CandidateResult) -> dict[str, Any]:

@@ -65,19 +65,21 @@ class _Attention(torch.autograd.Function):
         dropout: float,
     ) -> torch.Tensor:
         attended, *kept = _attend(query, key, value, mask, scale, dropout)
-        context.save_for_backward(attended, *kept)
+        context.save_for_backward(*kept)
         context.scale, context.factor = scale, _factor(dropout)
         return attended
 
     @staticmethod
     def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        attended, queries, keys, values, weights, kept = context.saved_tensors
-        along = (gradient * attended).sum(dim=-1, keepdim=True).transpose(1, 2).flatten(0, 1)
+        queries, keys, values, weights, kept = context.saved_tensors
         wanted = gradient.transpose(1, 2).flatten(0, 1)
         used = weights if kept is None else weights * kept
         of_values = _product(used.mT, wanted, context.factor)
         change = _product(wanted, values.mT, context.factor)
         change = change if kept is None else change.mul_(kept)
+        # Of what was rounded: else the gradient of a row of scores would not add up to 0.
+        exact = torch.promote_types(change.dtype, torch.float32)
+        along = (change * weights).sum(dim=-1, keepdim=True, dtype=exact)
         change.sub_(along).mul_(weights)
         of_queries = _product(change, keys, context.scale)
         of_keys = _product(change.mT, queries, context.scale)
