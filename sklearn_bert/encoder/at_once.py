@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from sklearn_bert.encoder.blockwise import softmax_dtype
 from sklearn_bert.encoder.dropout import draw_kept
+from sklearn_bert.encoder.softmax import change_to_gradient, softmax_dtype
 
 __all__ = ["HIDDEN", "attend_at_once"]
 
@@ -76,11 +76,7 @@ class _Attention(torch.autograd.Function):
         used = weights if kept is None else weights * kept
         of_values = _product(used.mT, wanted, context.factor)
         change = _product(wanted, values.mT, context.factor)
-        change = change if kept is None else change.mul_(kept)
-        # Of what was rounded: else the gradient of a row of scores would not add up to 0.
-        exact = torch.promote_types(change.dtype, torch.float32)
-        along = (change * weights).sum(dim=-1, keepdim=True, dtype=exact)
-        change.sub_(along).mul_(weights)
+        change = change_to_gradient(change if kept is None else change.mul_(kept), weights)
         of_queries = _product(change, keys, context.scale)
         of_keys = _product(change.mT, queries, context.scale)
         heads = gradient.shape[2]

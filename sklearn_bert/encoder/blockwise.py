@@ -15,13 +15,11 @@ from typing import Any
 import torch
 
 from sklearn_bert.encoder.dropout import draw_kept
+from sklearn_bert.encoder.softmax import change_to_gradient, softmax_dtype
 
-__all__ = ["attend_in_blocks", "softmax_dtype"]
+__all__ = ["attend_in_blocks"]
 
 _SCORES_OF_A_BLOCK = 3_000_000
-# Values of 16 bits that the processor takes at once, and a row for which that does not pay yet.
-_VALUES_AT_ONCE = 32
-_SHORT_ROW = 32
 
 
 def attend_in_blocks(
@@ -48,16 +46,6 @@ def attend_in_blocks(
     mask = None if mask is None else mask.to(softmax_dtype(query.dtype, query.shape[2]))
     attended: torch.Tensor = _Attention.apply(query, key, value, mask, scale, dropout)
     return attended
-
-
-def softmax_dtype(dtype: torch.dtype, width: int) -> torch.dtype:
-    """Return in what the softmax of rows of `width` scores is fastest.
-
-    PyTorch's softmax at 16 bits takes what is left of a row after whole vectors value by value,
-    several times as long as at float32, there and back.
-    """
-    slow = width <= _SHORT_ROW or width % _VALUES_AT_ONCE > 0
-    return torch.float32 if dtype.itemsize == 2 and slow else dtype
 
 
 class _Room:
@@ -166,18 +154,17 @@ class _Attention(torch.autograd.Function):
                     found = torch.bmm(weights, values)
                     found = found.div_(1 - dropout) if dropout else found
                     block.put(attended.transpose(1, 2), found)
-        context.save_for_backward(query, key, value, mask, attended, *kept)
+        context.save_for_backward(query, key, value, mask, *kept)
         context.scale, context.dropout = scale, dropout
         return attended
 
     @staticmethod
     def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        query, key, value, mask, attended, *kept = context.saved_tensors
+        query, key, value, mask, *kept = context.saved_tensors
         batch, heads, length, size = query.shape
         gradients = [query.new_zeros(batch, length, heads, size).transpose(1, 2) for _ in range(3)]
-        along = (gradient * attended).sum(dim=-1, keepdim=True).transpose(1, 2)
         gradient = gradient.div(1 - context.dropout).transpose(1, 2)
-        rooms = [_Room(query) for _ in range(3 if kept else 2)]
+        rooms = [_Room(query) for _ in range(2)]
         draws = iter(kept)
         for blocks in _blocks(query.shape):
             keys, values = blocks[0].whole(key), blocks[0].whole(value)
@@ -185,15 +172,14 @@ class _Attention(torch.autograd.Function):
                 queries, wanted = block.part(query), block.part(gradient)
                 weights = block.weights(rooms[0], queries, keys, mask, context.scale)
                 change = torch.bmm(wanted, values.mT, out=rooms[1].view(block.shape))
-                used = weights
-                if kept:
-                    of_block = next(draws)
-                    change.mul_(of_block)
-                    used = torch.mul(weights, of_block, out=rooms[2].view(block.shape))
-                _add(block, gradients[2], torch.bmm(used.mT, wanted))
-                change.sub_(block.part(along)).mul_(weights)
+                left = next(draws) if kept else None
+                if left is not None:
+                    change.mul_(left)
+                change = change_to_gradient(change, weights)
                 block.put(gradients[0], torch.bmm(change, keys).mul_(context.scale))
                 _add(block, gradients[1], torch.bmm(change.mT, queries).mul_(context.scale))
+                used = weights if left is None else weights.mul_(left)
+                _add(block, gradients[2], torch.bmm(used.mT, wanted))
         return *gradients, None, None, None
 
 

@@ -55,6 +55,27 @@ def test_emulated_bfloat16_is_left_to_the_fused_kernel(native, length, module, m
     torch.testing.assert_close(attended.double(), expected, atol=3e-2, rtol=3e-2)
 
 
+@pytest.mark.parametrize("length", [7, 32, 90, 150])
+@pytest.mark.parametrize("dropout", [0.0, 1e-9])
+def test_gradients_in_bfloat16_are_as_exact_as_it_is(dropout, length, module, monkeypatch):
+    """Values that are alike draw nothing anywhere, and must not as they are rounded."""
+    monkeypatch.setattr(attention, "has_native_bfloat16", lambda device: True)
+    generator = torch.Generator().manual_seed(length)
+    states = torch.randn(3, 4, 2, length, 32, generator=generator)
+    states[2] += 2.0
+    qkv = [each.bfloat16().requires_grad_() for each in states]
+    gradient = torch.randn(4, length, 2, 32, generator=generator).bfloat16()
+    attended, _ = cpu_attention(module, *qkv, None, scaling=0.3, dropout=dropout)
+    attended.backward(gradient)
+    exact = [each.detach().double().requires_grad_() for each in qkv]
+    query, key, value = exact
+    scores = query @ key.mT * 0.3
+    (scores.softmax(-1) @ value).transpose(1, 2).backward(gradient.double())
+    for found, expected in zip(qkv, exact, strict=True):
+        off = (found.grad.double() - expected.grad).norm() / expected.grad.norm()
+        assert off < 0.008
+
+
 @pytest.mark.parametrize("default", [torch.float16, torch.float64])
 def test_the_default_dtype_changes_nothing(default, saved_model):
     featurizer = BertFeaturizer(saved_model(), precision="float32", device="cpu", cache=None)
