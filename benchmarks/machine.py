@@ -39,7 +39,7 @@ def machine() -> dict[str, Any]:
     processor = _processor()
     flags = processor.get("flags", processor.get("Features", "")).split()
     return {
-        "cpu": processor.get("model name", platform.processor() or platform.machine()),
+        "cpu": _name(processor),
         "features": " ".join(feature for feature in _FEATURES if feature in flags) or "unknown",
         "cores": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
@@ -90,6 +90,17 @@ def _processor() -> dict[str, str]:
         return {}
     pairs = (line.split(":", 1) for line in first.splitlines() if ":" in line)
     return {key.strip(): value.strip() for key, value in pairs}
+
+
+def _name(processor: dict[str, str]) -> str:
+    """Return what a processor is called, and its model, which names often leave out."""
+    name = processor.get("model name", platform.processor() or platform.machine())
+    generation = [
+        f"{key.removeprefix('cpu ')} {processor[key]}"
+        for key in ("cpu family", "model")
+        if key in processor
+    ]
+    return f"{name} ({', '.join(generation)})" if generation else name
 
 
 def _memory() -> str:
