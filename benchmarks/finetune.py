@@ -328,7 +328,7 @@ def _add_checks(report: Report, freeze: str, rivals: Sequence[str]) -> None:
     native = report.runs[f"freeze={freeze}: {_OURS}"][0]["precision"] == "bfloat16"
     if freeze == "none" and share is not None and native:
         report.check(
-            f"freeze={freeze}: at least {_LEAST_SHARE:.0%} of the bfloat16 limit: {share:.0%}",
+            f"freeze={freeze}: at least {_LEAST_SHARE:.0%} of the bfloat16 limit: {share:.1%}",
             share >= _LEAST_SHARE,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import statistics
 import sys
 from collections.abc import Iterator, Sequence
@@ -166,7 +167,7 @@ def in_short(command: str) -> tuple[str, str]:
 def _command() -> str:
     """Return what was typed, with the thread settings that it was typed under."""
     threads = [f"{name}={value}" for name, value in thread_settings().items()]
-    return " ".join([*threads, "python -m benchmarks", *sys.argv[1:]])
+    return " ".join([*threads, "python -m benchmarks", shlex.join(sys.argv[1:])])
 
 
 def median(results: Sequence[dict[str, Any]], key: str) -> float:

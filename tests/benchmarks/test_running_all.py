@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import __main__ as commands
 from benchmarks.render import read_results
-from benchmarks.report import COMMANDS_JOINED_BY
+from benchmarks.report import COMMANDS_JOINED_BY, Report
 
 ROOT = Path(__file__).parents[2]
 
@@ -205,6 +205,14 @@ def test_every_benchmark_says_what_it_measures():
     for name, benchmark in benchmarks.items():
         assert parser.parse_args([name, "--quick"]).quick
         assert (benchmark.__doc__ or "").splitlines()[0].endswith(".")
+
+
+def test_a_command_of_several_words_an_option_can_be_given_again(monkeypatch):
+    arguments = ["search", "--tools", "skrub TextEncoder", "embetter SentenceEncoder"]
+    monkeypatch.setattr(sys, "argv", ["benchmarks", *arguments])
+    _, _, given = Report("search", "Something.", {}).command.partition("python -m benchmarks ")
+
+    assert shlex.split(given) == arguments
 
 
 def test_the_commands_of_the_results_can_be_given_again(monkeypatch):
