@@ -40,7 +40,8 @@ others are of a processor with AVX512-BF16, or, in `heads`, in some fits of `qua
 name ends so, of one without bfloat16, which computes in float32: `avx2` and `heads` have AVX2
 alone, `avx512` has AVX-512 too. Of those with bfloat16, `zen4` (an AMD EPYC of the fourth
 generation) multiplies at some 425 GFLOP/s, as the one did for which the bounds were set; the others
-are newer and reach 950, so that what is no matrix product weighs more.
+reach 950 where they tell it (`encode`, `finetune` and its parts, `profile`), so that what is no
+matrix product weighs more. Those from before 26 November do not tell it.
 
 Until 27 November 2026 the one batch of an epoch that is not full had the shortest texts each time;
 accuracies from before are of that ([decision 6](decisions/0006-fine-tuning.md) compares them).

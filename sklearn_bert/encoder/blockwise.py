@@ -172,7 +172,7 @@ class _Attention(torch.autograd.Function):
                 queries, wanted = block.part(query), block.part(gradient)
                 weights = block.weights(rooms[0], queries, keys, mask, context.scale)
                 change = torch.bmm(wanted, values.mT, out=rooms[1].view(block.shape))
-                left = next(draws) if kept else None
+                left = next(draws, None)
                 if left is not None:
                     change.mul_(left)
                 change = change_to_gradient(change, weights)
