@@ -30,7 +30,9 @@ _QUICK_SHARE = 16
 _WARM_UP_ROWS = 64
 _LIMIT = "matrix products"
 _LINEAR, _ATTENTION = "linear maps", "attention's products"
-_PRODUCTS = (_LINEAR, _ATTENTION)
+# Its softmax is in the same kernel.
+_FUSED = "attention in one kernel"
+_PRODUCTS = (_LINEAR, _ATTENTION, _FUSED)
 _REST, _OUTSIDE = "the rest of PyTorch", "outside PyTorch"
 # Kinds of work in the order of the table; an operator belongs to the first that begins its name.
 _KINDS = {
@@ -45,6 +47,7 @@ _KINDS = {
         "aten::_slow_conv2d",
     ),
     _ATTENTION: ("aten::bmm", "aten::baddbmm"),
+    _FUSED: ("aten::_scaled_dot_product",),
     "softmax": ("aten::_softmax",),
     "GELU by itself": ("aten::gelu",),
     "norms": ("aten::native_layer_norm", "aten::_fused_rms_norm"),
@@ -126,15 +129,19 @@ def _profiled(work: Callable[[], Any]) -> Result:
     """Return seconds in all and by kind of work, and the operations of products by kind."""
     from torch.profiler import ProfilerActivity, profile
 
-    with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as profiler:
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
         start = time.perf_counter()
         work()
         seconds = time.perf_counter() - start
+    # Once more for the shapes: keeping them costs memory and up to as much time again.
+    with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as with_shapes:
+        work()
     by_kind: dict[str, float] = defaultdict(float)
     flop: dict[str, float] = defaultdict(float)
-    for event in profiler.key_averages(group_by_input_shape=True):
+    for event in profiler.key_averages():
+        by_kind[_kind(event.key)] += event.self_cpu_time_total / 1e6
+    for event in with_shapes.key_averages(group_by_input_shape=True):
         kind = _kind(event.key)
-        by_kind[kind] += event.self_cpu_time_total / 1e6
         if kind in _PRODUCTS:
             flop[kind] += event.count * _flop(event.key, event.input_shapes)
     by_kind[_OUTSIDE] = seconds - sum(by_kind.values())
@@ -157,6 +164,9 @@ def _flop(operator: str, shapes: Sequence[Sequence[int]]) -> float:
         return 2 * math.prod(shapes[0]) * shapes[1][0]
     if operator == "aten::convolution_backward":
         return 4 * math.prod(shapes[1]) * shapes[2][0]
+    if operator == "aten::_scaled_dot_product_flash_attention_for_cpu":
+        # Scores, and what is attended to with them.
+        return 4 * math.prod(shapes[0]) * shapes[1][-2]
     # What one of these calls.
     return 0
 
@@ -186,7 +196,7 @@ def _add_rates(report: Report, names: Sequence[str], most: float) -> None:
             {
                 "linear": round_["flop"][_LINEAR] / round_["by_kind"][_LINEAR] / 1e9 / most,
                 "products": sum(round_["flop"].values())
-                / sum(round_["by_kind"][kind] for kind in _PRODUCTS)
+                / sum(round_["by_kind"].get(kind, 0.0) for kind in _PRODUCTS)
                 / 1e9
                 / most,
                 "all": sum(round_["flop"].values()) / round_["seconds"] / 1e9 / most,

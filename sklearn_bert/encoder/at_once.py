@@ -12,15 +12,16 @@ import torch
 from torch.nn import functional as F
 
 from sklearn_bert.encoder.dropout import draw_kept
+from sklearn_bert.encoder.execution import has_matrix_units
 from sklearn_bert.encoder.softmax import change_to_gradient, softmax_dtype
 
 __all__ = ["HIDDEN", "attend_at_once"]
 
 # As good as minus infinity in a softmax, and finite in bfloat16.
 HIDDEN = -1e30
-# Values of float32 that the processor takes at once. PyTorch's softmax of rows with fewer goes
-# value by value, and takes several times as long as that of rows filled up with what is hidden.
-_LEAST_ROW = 16
+# Values of float32 that the processor takes at once. PyTorch's softmax goes over what is left of a
+# row value by value, and takes several times as long as over rows filled up with what is hidden.
+_VALUES_AT_ONCE = 16
 
 
 def attend_at_once(
@@ -44,8 +45,9 @@ def attend_at_once(
     dropout : float, default=0.0
         The share of weights that are dropped.
     """
-    if key.shape[2] < _LEAST_ROW and not dropout:
-        key, value, mask = _with_hidden(key, value, mask)
+    hidden = 0 if dropout else _to_be_hidden(key.shape[2])
+    if hidden:
+        key, value, mask = _with_hidden(key, value, mask, hidden)
     mask = None if mask is None else mask.to(softmax_dtype(query.dtype, key.shape[2]))
     if not torch.is_grad_enabled():
         return _attend(query, key, value, mask, scale, dropout)[0]
@@ -124,11 +126,19 @@ def _softmax(scores: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     return torch.softmax(exact, dim=-1, out=exact).to(scores.dtype)
 
 
+def _to_be_hidden(length: int) -> int:
+    """Return how many hidden positions make rows of scores quick.
+
+    Above one vector they cost more than they save, unless products are next to nothing.
+    """
+    is_short = length < _VALUES_AT_ONCE
+    return -length % _VALUES_AT_ONCE if is_short or has_matrix_units() else 0
+
+
 def _with_hidden(
-    key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None
+    key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, added: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Add hidden positions to short texts, so that rows of scores are long enough."""
-    added = _LEAST_ROW - key.shape[2]
+    """Add hidden positions to texts."""
     if mask is None:
         mask = torch.zeros((1, 1, 1, key.shape[2]), dtype=torch.float32, device=key.device)
     hidden = F.pad(mask, (0, added), value=HIDDEN)

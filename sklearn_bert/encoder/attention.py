@@ -20,7 +20,7 @@ from transformers.masking_utils import sdpa_mask
 
 from sklearn_bert.encoder.at_once import HIDDEN, attend_at_once
 from sklearn_bert.encoder.blockwise import attend_in_blocks
-from sklearn_bert.encoder.execution import has_native_bfloat16
+from sklearn_bert.encoder.execution import has_matrix_units, has_native_bfloat16
 from sklearn_bert.encoder.hooks import wrap_forward
 
 __all__ = ["use_exact_attention", "use_fast_attention"]
@@ -29,6 +29,8 @@ __all__ = ["use_exact_attention", "use_fast_attention"]
 _LONGEST_AT_ONCE = 128
 _LONGEST_AT_ONCE_WITHOUT_GRADIENTS = 64
 _LONGEST_AT_ONCE_BEFORE_FUSED = {torch.float32: 40}
+# The fused kernel uses them.
+_LONGEST_AT_ONCE_BEFORE_MATRIX_UNITS = 56
 
 
 def use_fast_attention(model: PreTrainedModel, device: torch.device) -> None:
@@ -153,6 +155,9 @@ def _way(dtype: torch.dtype, length: int, dropout: float) -> Callable[..., torch
     if not dropout and not native:
         at_once = length <= _LONGEST_AT_ONCE_BEFORE_FUSED.get(dtype, 0)
         return attend_at_once if at_once else None
-    longest = _LONGEST_AT_ONCE if torch.is_grad_enabled() else _LONGEST_AT_ONCE_WITHOUT_GRADIENTS
+    with_gradients = torch.is_grad_enabled()
+    if not dropout and not with_gradients and has_matrix_units():
+        return attend_at_once if length <= _LONGEST_AT_ONCE_BEFORE_MATRIX_UNITS else None
+    longest = _LONGEST_AT_ONCE if with_gradients else _LONGEST_AT_ONCE_WITHOUT_GRADIENTS
     # Blocks divide by the share that is kept.
     return attend_at_once if length <= longest or dropout >= 1 else attend_in_blocks

@@ -22,6 +22,7 @@ __all__ = [
     "Budget",
     "ToHost",
     "ahead",
+    "has_matrix_units",
     "has_native_bfloat16",
     "has_slow_mkl",
     "in_batches",
@@ -118,6 +119,11 @@ def has_native_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return device.type == "cpu" and bool(_NATIVE_BFLOAT16_FLAGS & _cpu_flags())
+
+
+def has_matrix_units() -> bool:
+    """Say whether the processor multiplies matrices of bfloat16 by units of their own (AMX)."""
+    return "amx_bf16" in _cpu_flags()
 
 
 def has_slow_mkl() -> bool:

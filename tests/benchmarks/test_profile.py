@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.profile import _ATTENTION, _LINEAR, _OUTSIDE, _REST, _kind, _profiled
+from benchmarks.profile import _ATTENTION, _FUSED, _LINEAR, _OUTSIDE, _REST, _kind, _profiled
 from sklearn_bert.encoder.linear import OneDnnLinear, PackedLinear
 
 ROWS, INNER, OUTER = 7, 32, 48
@@ -44,6 +44,14 @@ def test_batched_products_are_those_of_attention():
     left, right = torch.randn(3, ROWS, INNER), torch.randn(3, INNER, OUTER)
     found = _profiled(lambda: torch.bmm(left, right))
     assert found["flop"] == {_ATTENTION: 3 * 2 * ROWS * INNER * OUTER}
+
+
+@torch.inference_mode()
+def test_attention_in_one_kernel_has_two_products():
+    query, key = torch.randn(2, 3, ROWS, INNER), torch.randn(2, 3, OUTER, INNER)
+    attend = torch.nn.functional.scaled_dot_product_attention
+    found = _profiled(lambda: attend(query, key, key))
+    assert found["flop"] == {_FUSED: 2 * 2 * query.numel() * OUTER}
 
 
 def test_kinds_are_all_of_the_time():

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.utils.checkpoint import checkpoint
 
+from sklearn_bert.encoder import at_once
 from sklearn_bert.encoder.at_once import HIDDEN, attend_at_once
 from sklearn_bert.encoder.randomness import same_draws
 
@@ -20,6 +21,12 @@ def drawn(length, mask_rows=None, dtype=torch.float64):
     return qkv, mask
 
 
+@pytest.fixture(params=[False, True], ids=["vectors", "matrix units"])
+def processor(request, monkeypatch):
+    monkeypatch.setattr(at_once, "has_matrix_units", lambda: request.param)
+
+
+@pytest.mark.usefixtures("processor")
 @pytest.mark.parametrize("length", [1, 7, 16, 40])
 @pytest.mark.parametrize("mask_rows", [1, None])
 def test_results_are_those_of_a_softmax(length, mask_rows):
@@ -31,6 +38,7 @@ def test_results_are_those_of_a_softmax(length, mask_rows):
         torch.testing.assert_close(attended, expected)
 
 
+@pytest.mark.usefixtures("processor")
 @pytest.mark.parametrize("length", [7, 20])
 @pytest.mark.parametrize("dropout", [0.0, 0.4, 1.0])
 def test_gradients_are_those_of_differences(length, dropout):
@@ -44,10 +52,31 @@ def test_gradients_are_those_of_differences(length, dropout):
         assert torch.autograd.gradcheck(attend, qkv, fast_mode=True)
 
 
+@pytest.mark.parametrize(
+    ("units", "length", "width"),
+    [(False, 7, 16), (True, 7, 16), (False, 24, 24), (True, 24, 32), (True, 32, 32)],
+)
+def test_rows_are_filled_up_where_it_pays(units, length, width, monkeypatch):
+    widths = []
+
+    def softmax(scores, mask):
+        widths.append(scores.shape[-1])
+        return real(scores, mask)
+
+    real = at_once._softmax
+    monkeypatch.setattr(at_once, "_softmax", softmax)
+    monkeypatch.setattr(at_once, "has_matrix_units", lambda: units)
+    qkv, mask = drawn(length)
+    # What is dropped is drawn for each score: there are no more of them than there must be.
+    for dropout in (0.0, 0.1):
+        attend_at_once(*qkv, mask, 0.3, dropout)
+    assert widths == [width, length]
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(("dropout", "most"), [(0.0, 1), (0.1, 2)])
 def test_no_more_scores_are_kept_than_weights_and_what_is_dropped(dtype, dropout, most):
-    length = 24
+    length = 32
     qkv, mask = drawn(length, dtype=dtype)
     kept = {}
 

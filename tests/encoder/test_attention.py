@@ -34,25 +34,56 @@ def test_equals_plain_attention(masked, length, dtype, tolerance, scaling):
     torch.testing.assert_close(attended.double(), expected, atol=tolerance, rtol=tolerance)
 
 
-@pytest.mark.parametrize("length", [7, 60, 250])
-@pytest.mark.parametrize("native", [False, True])
-def test_emulated_bfloat16_is_left_to_the_fused_kernel(native, length, module, monkeypatch):
-    """Plain products of it take many times as long."""
-    fused = []
+@pytest.fixture
+def fused(monkeypatch):
+    """What PyTorch's fused kernel was given, one entry a call."""
+    calls = []
 
     def count(*args, **kwargs):
-        fused.append(args)
+        calls.append(args)
         return real(*args, **kwargs)
 
     real = attention.sdpa_attention_forward
     monkeypatch.setattr(attention, "sdpa_attention_forward", count)
+    return calls
+
+
+@pytest.mark.parametrize("length", [7, 60, 250])
+@pytest.mark.parametrize("native", [False, True])
+def test_emulated_bfloat16_is_left_to_the_fused_kernel(native, length, fused, module, monkeypatch):
+    """Plain products of it take many times as long."""
     monkeypatch.setattr(attention, "has_native_bfloat16", lambda device: native)
+    monkeypatch.setattr(attention, "has_matrix_units", lambda: False)
     qkv, visible, added = drawn(torch.bfloat16, length)
     with torch.no_grad():
         attended, _ = cpu_attention(module, *qkv, added)
     assert len(fused) == (not native)
     expected = plain_attention(*qkv, visible)
     torch.testing.assert_close(attended.double(), expected, atol=3e-2, rtol=3e-2)
+
+
+@pytest.mark.parametrize(("length", "n_fused"), [(7, 0), (56, 0), (60, 1), (250, 1)])
+def test_the_fused_kernel_has_long_texts_where_it_uses_matrix_units(
+    length, n_fused, fused, module, monkeypatch
+):
+    monkeypatch.setattr(attention, "has_native_bfloat16", lambda device: True)
+    monkeypatch.setattr(attention, "has_matrix_units", lambda: True)
+    qkv, visible, added = drawn(torch.bfloat16, length)
+    with torch.no_grad():
+        attended, _ = cpu_attention(module, *qkv, added)
+    assert len(fused) == n_fused
+    expected = plain_attention(*qkv, visible)
+    torch.testing.assert_close(attended.double(), expected, atol=3e-2, rtol=3e-2)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_training_keeps_to_plain_products(dropout, fused, module, monkeypatch):
+    """The fused kernel is slow backward, and has no dropout."""
+    monkeypatch.setattr(attention, "has_native_bfloat16", lambda device: True)
+    monkeypatch.setattr(attention, "has_matrix_units", lambda: True)
+    qkv, _, added = drawn(torch.bfloat16, 90)
+    cpu_attention(module, *qkv, added, dropout=dropout)
+    assert not fused
 
 
 @pytest.mark.parametrize("length", [7, 32, 90, 150])
