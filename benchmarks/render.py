@@ -24,7 +24,7 @@ _NOT_MEASURED = (
     "of transformers as the benchmark has it since, with tensors for answers; other tools with "
     "more than 6,911 texts",
     "[depth_search](#depth_search): skorch",
-    "`zen4`: transformers' pipeline, the padded tutorial loop, skorch and SetFit",
+    "`zen4` and `amx`: transformers' pipeline, the padded tutorial loop, skorch and SetFit",
 )
 _INTRODUCTION = """\
 # Benchmarks
@@ -39,9 +39,10 @@ than rates. Sections whose names begin with `gpu` are of a GPU, as are some fits
 others are of a processor with AVX512-BF16, or, in `heads`, in some fits of `quality` and where the
 name ends so, of one without bfloat16, which computes in float32: `avx2` and `heads` have AVX2
 alone, `avx512` has AVX-512 too. Of those with bfloat16, `zen4` (an AMD EPYC of the fourth
-generation) multiplies at some 425 GFLOP/s, as the one did for which the bounds were set; the others
-reach 950 where they tell it (`encode`, `finetune` and its parts, `profile`), so that what is no
-matrix product weighs more. Those from before 26 November do not tell it.
+generation) multiplies at some 425 GFLOP/s, as the one did for which the bounds were set, and `amx`
+(an Intel Xeon) at 3,700 by units of its own; the others reach 950 where they tell it (`encode`,
+`finetune` and its parts, `profile`). The higher the rate, the more weighs what is no product of
+matrices. Those from before 26 November do not tell it.
 
 Until 27 November 2026 the one batch of an epoch that is not full had the shortest texts each time;
 accuracies from before are of that ([decision 6](decisions/0006-fine-tuning.md) compares them).

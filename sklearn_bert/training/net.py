@@ -169,7 +169,9 @@ class FineTuning:
         if not math.isfinite(step["loss"].item()):
             raise TrainingDivergedError(f"The loss is {step['loss'].item()}.")
         if of_epoch % self.gradient_accumulation == 0 or of_epoch == self.n_batches_:
-            _divide(self.module_.trained_parameters(), self.added_)
+            # Looked up once: a head's step is so short that this would show.
+            parameters = self.module_.trained_parameters()
+            _divide(parameters, self.added_)
             self.notify(
                 "on_grad_computed",
                 named_parameters=TeeGenerator(self.get_all_learnable_params()),
@@ -177,7 +179,7 @@ class FineTuning:
                 training=True,
             )
             if self.max_grad_norm is not None:
-                _clip(self.module_.trained_parameters(), self.max_grad_norm)
+                _clip(parameters, self.max_grad_norm)
             self.optimizer_.step()
             self.scheduler_.step()
         return step
@@ -207,8 +209,9 @@ class FineTuning:
     def infer(self: Any, x: dict[str, torch.Tensor], **fit_params: Any) -> torch.Tensor:
         """Run the module on what `Inputs` gave."""
         inputs = {name: tensor for name, tensor in x.items() if name != "sample_weight"}
-        with without_autocast(self._place):
-            return self.module_(**to_device(inputs, self._place))
+        place = self._place
+        with without_autocast(place):
+            return self.module_(**to_device(inputs, place))
 
     @property
     def _place(self: Any) -> torch.device:
