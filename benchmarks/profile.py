@@ -30,8 +30,8 @@ _QUICK_SHARE = 16
 _WARM_UP_ROWS = 64
 _LIMIT = "matrix products"
 _LINEAR, _ATTENTION = "linear maps", "attention's products"
-# Its softmax is in the same kernel.
 _FUSED = "attention in one kernel"
+_FUSED_OPERATOR = "aten::_scaled_dot_product_flash_attention_for_cpu"
 _PRODUCTS = (_LINEAR, _ATTENTION, _FUSED)
 _REST, _OUTSIDE = "the rest of PyTorch", "outside PyTorch"
 # Kinds of work in the order of the table; an operator belongs to the first that begins its name.
@@ -47,7 +47,7 @@ _KINDS = {
         "aten::_slow_conv2d",
     ),
     _ATTENTION: ("aten::bmm", "aten::baddbmm"),
-    _FUSED: ("aten::_scaled_dot_product",),
+    _FUSED: (_FUSED_OPERATOR,),
     "softmax": ("aten::_softmax",),
     "GELU by itself": ("aten::gelu",),
     "norms": ("aten::native_layer_norm", "aten::_fused_rms_norm"),
@@ -88,7 +88,7 @@ def run(report: Report, options: argparse.Namespace) -> None:
         "GELU is in the maps' kernel where they are frozen. Outside PyTorch: tokenizing, NumPy's "
         "draws for dropout, and Python between operators. Rates count products as they are "
         "computed, padding too; the last column is what would be reached if all but products took "
-        "no time at all."
+        "no time at all. Attention in one kernel counts as a product with its softmax."
     )
 
 
@@ -164,9 +164,12 @@ def _flop(operator: str, shapes: Sequence[Sequence[int]]) -> float:
         return 2 * math.prod(shapes[0]) * shapes[1][0]
     if operator == "aten::convolution_backward":
         return 4 * math.prod(shapes[1]) * shapes[2][0]
-    if operator == "aten::_scaled_dot_product_flash_attention_for_cpu":
+    if operator == _FUSED_OPERATOR:
         # Scores, and what is attended to with them.
         return 4 * math.prod(shapes[0]) * shapes[1][-2]
+    if operator == f"{_FUSED_OPERATOR}_backward":
+        # Scores once more, and four gradients.
+        return 10 * math.prod(shapes[1]) * shapes[2][-2]
     # What one of these calls.
     return 0
 

@@ -40,7 +40,7 @@ others are of a processor with AVX512-BF16, or, in `heads`, in some fits of `qua
 name ends so, of one without bfloat16, which computes in float32: `avx2` and `heads` have AVX2
 alone, `avx512` has AVX-512 too. Of those with bfloat16, `zen4` (an AMD EPYC of the fourth
 generation) multiplies at some 425 GFLOP/s, as the one did for which the bounds were set, and `amx`
-(an Intel Xeon) at 3,700 by units of its own; the others reach 950 where they tell it (`encode`,
+(an Intel Xeon) at 3,800 by units of its own; the others reach 950 where they tell it (`encode`,
 `finetune` and its parts, `profile`). The higher the rate, the more weighs what is no product of
 matrices. Those from before 26 November do not tell it.
 

@@ -15,7 +15,7 @@ from sklearn_bert.encoder.dropout import draw_kept
 from sklearn_bert.encoder.execution import has_matrix_units
 from sklearn_bert.encoder.softmax import change_to_gradient, softmax_dtype
 
-__all__ = ["HIDDEN", "attend_at_once"]
+__all__ = ["HIDDEN", "attend_at_once", "with_whole_rows"]
 
 # As good as minus infinity in a softmax, and finite in bfloat16.
 HIDDEN = -1e30
@@ -45,14 +45,35 @@ def attend_at_once(
     dropout : float, default=0.0
         The share of weights that are dropped.
     """
-    hidden = 0 if dropout else _to_be_hidden(key.shape[2])
-    if hidden:
-        key, value, mask = _with_hidden(key, value, mask, hidden)
+    # Above one vector more scores cost more than is saved, unless products are next to nothing.
+    if not dropout and (key.shape[2] < _VALUES_AT_ONCE or has_matrix_units()):
+        key, value, mask = with_whole_rows(key, value, mask)
     mask = None if mask is None else mask.to(softmax_dtype(query.dtype, key.shape[2]))
     if not torch.is_grad_enabled():
         return _attend(query, key, value, mask, scale, dropout)[0]
     attended: torch.Tensor = _Attention.apply(query, key, value, mask, scale, dropout)
     return attended
+
+
+def with_whole_rows(
+    key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """Return keys, values and a mask with hidden positions, so that rows of scores are quick.
+
+    Parameters
+    ----------
+    key, value : Tensor of shape (batch, heads, length, size)
+        They get a multiple of 16 positions.
+    mask : Tensor that broadcasts to (batch, heads, length, length), or None
+        Numbers to be added to the scores.
+    """
+    added = -key.shape[2] % _VALUES_AT_ONCE
+    if not added:
+        return key, value, mask
+    if mask is None:
+        mask = torch.zeros((1, 1, 1, key.shape[2]), dtype=torch.float32, device=key.device)
+    hidden = F.pad(mask, (0, added), value=HIDDEN)
+    return F.pad(key, (0, 0, 0, added)), F.pad(value, (0, 0, 0, added)), hidden
 
 
 class _Attention(torch.autograd.Function):
@@ -124,22 +145,3 @@ def _softmax(scores: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     if mask is not None:
         exact.add_(mask)
     return torch.softmax(exact, dim=-1, out=exact).to(scores.dtype)
-
-
-def _to_be_hidden(length: int) -> int:
-    """Return how many hidden positions make rows of scores quick.
-
-    Above one vector they cost more than they save, unless products are next to nothing.
-    """
-    is_short = length < _VALUES_AT_ONCE
-    return -length % _VALUES_AT_ONCE if is_short or has_matrix_units() else 0
-
-
-def _with_hidden(
-    key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, added: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Add hidden positions to texts."""
-    if mask is None:
-        mask = torch.zeros((1, 1, 1, key.shape[2]), dtype=torch.float32, device=key.device)
-    hidden = F.pad(mask, (0, added), value=HIDDEN)
-    return F.pad(key, (0, 0, 0, added)), F.pad(value, (0, 0, 0, added)), hidden

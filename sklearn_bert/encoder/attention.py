@@ -13,12 +13,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from sklearn_bert.encoder.at_once import HIDDEN, attend_at_once
+from sklearn_bert.encoder.at_once import HIDDEN, attend_at_once, with_whole_rows
 from sklearn_bert.encoder.blockwise import attend_in_blocks
 from sklearn_bert.encoder.execution import has_matrix_units, has_native_bfloat16
 from sklearn_bert.encoder.hooks import wrap_forward
@@ -28,9 +29,9 @@ __all__ = ["use_exact_attention", "use_fast_attention"]
 # Up to these lengths all scores are made at once; above, they outgrow the processor's caches.
 _LONGEST_AT_ONCE = 128
 _LONGEST_AT_ONCE_WITHOUT_GRADIENTS = 64
-_LONGEST_AT_ONCE_BEFORE_FUSED = {torch.float32: 40}
-# The fused kernel uses them.
-_LONGEST_AT_ONCE_BEFORE_MATRIX_UNITS = 56
+# Above these PyTorch's fused kernel is faster; it uses matrix units, where a processor has them.
+_LONGEST_BEFORE_FUSED = {torch.float32: 40}
+_LONGEST_BEFORE_MATRIX_UNITS = 63
 
 
 def use_fast_attention(model: PreTrainedModel, device: torch.device) -> None:
@@ -126,6 +127,24 @@ def cpu_attention(
     )
 
 
+def attend_fused(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    scale: float,
+    dropout: float = 0.0,
+) -> torch.Tensor:
+    """Return what is attended to in PyTorch's fused kernel, with rows that it is quick at.
+
+    Parameters are those of `attend_at_once`.
+    """
+    key, value, mask = with_whole_rows(key, value, mask)
+    mask = None if mask is None else mask.to(query.dtype)
+    attended = F.scaled_dot_product_attention(query, key, value, mask, dropout, scale=scale)
+    return attended.transpose(1, 2).contiguous()
+
+
 _choosing_kernels = threading.Lock()
 # Without cuDNN's, which makes a plan for each new shape: up to a tenth of a second each time, for
 # a kernel that is a few per cent of a pass faster.
@@ -148,16 +167,16 @@ _WAYS = {"cpu": (cpu_attention, additive_mask), "cuda": (gpu_attention, boolean_
 
 
 def _way(dtype: torch.dtype, length: int, dropout: float) -> Callable[..., torch.Tensor] | None:
-    """Return how to attend, or None where PyTorch's fused kernel is faster."""
+    """Return how to attend, or None for PyTorch's fused kernel as transformers calls it."""
     # With dropout, PyTorch has no fused kernel on a CPU. Where that only emulates bfloat16, plain
     # products take up to twenty times as long as the fused kernel, which computes in float32.
     native = dtype == torch.bfloat16 and has_native_bfloat16(torch.device("cpu"))
     if not dropout and not native:
-        at_once = length <= _LONGEST_AT_ONCE_BEFORE_FUSED.get(dtype, 0)
+        at_once = length <= _LONGEST_BEFORE_FUSED.get(dtype, 0)
         return attend_at_once if at_once else None
     with_gradients = torch.is_grad_enabled()
     if not dropout and not with_gradients and has_matrix_units():
-        return attend_at_once if length <= _LONGEST_AT_ONCE_BEFORE_MATRIX_UNITS else None
+        return attend_at_once if length <= _LONGEST_BEFORE_MATRIX_UNITS else attend_fused
     longest = _LONGEST_AT_ONCE if with_gradients else _LONGEST_AT_ONCE_WITHOUT_GRADIENTS
     # Blocks divide by the share that is kept.
     return attend_at_once if length <= longest or dropout >= 1 else attend_in_blocks

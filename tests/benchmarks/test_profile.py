@@ -46,12 +46,17 @@ def test_batched_products_are_those_of_attention():
     assert found["flop"] == {_ATTENTION: 3 * 2 * ROWS * INNER * OUTER}
 
 
-@torch.inference_mode()
-def test_attention_in_one_kernel_has_two_products():
-    query, key = torch.randn(2, 3, ROWS, INNER), torch.randn(2, 3, OUTER, INNER)
-    attend = torch.nn.functional.scaled_dot_product_attention
-    found = _profiled(lambda: attend(query, key, key))
-    assert found["flop"] == {_FUSED: 2 * 2 * query.numel() * OUTER}
+@pytest.mark.parametrize(("gradients", "products"), [(False, 2), (True, 2 + 5)])
+def test_attention_in_one_kernel_is_counted_there_and_back(gradients, products):
+    query = torch.randn(2, 3, ROWS, INNER, requires_grad=gradients)
+    key = torch.randn(2, 3, OUTER, INNER)
+
+    def attend():
+        attended = torch.nn.functional.scaled_dot_product_attention(query, key, key)
+        if gradients:
+            attended.sum().backward()
+
+    assert _profiled(attend)["flop"] == {_FUSED: products * 2 * query.numel() * OUTER}
 
 
 def test_kinds_are_all_of_the_time():

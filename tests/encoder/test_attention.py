@@ -34,26 +34,25 @@ def test_equals_plain_attention(masked, length, dtype, tolerance, scaling):
     torch.testing.assert_close(attended.double(), expected, atol=tolerance, rtol=tolerance)
 
 
-@pytest.fixture
-def fused(monkeypatch):
-    """What PyTorch's fused kernel was given, one entry a call."""
+def counted(monkeypatch, name):
+    """Return a list that gets an entry for each call of a function of the module."""
     calls = []
 
     def count(*args, **kwargs):
         calls.append(args)
         return real(*args, **kwargs)
 
-    real = attention.sdpa_attention_forward
-    monkeypatch.setattr(attention, "sdpa_attention_forward", count)
+    real = getattr(attention, name)
+    monkeypatch.setattr(attention, name, count)
     return calls
 
 
 @pytest.mark.parametrize("length", [7, 60, 250])
 @pytest.mark.parametrize("native", [False, True])
-def test_emulated_bfloat16_is_left_to_the_fused_kernel(native, length, fused, module, monkeypatch):
+def test_emulated_bfloat16_is_left_to_the_fused_kernel(native, length, module, monkeypatch):
     """Plain products of it take many times as long."""
+    fused = counted(monkeypatch, "sdpa_attention_forward")
     monkeypatch.setattr(attention, "has_native_bfloat16", lambda device: native)
-    monkeypatch.setattr(attention, "has_matrix_units", lambda: False)
     qkv, visible, added = drawn(torch.bfloat16, length)
     with torch.no_grad():
         attended, _ = cpu_attention(module, *qkv, added)
@@ -62,27 +61,43 @@ def test_emulated_bfloat16_is_left_to_the_fused_kernel(native, length, fused, mo
     torch.testing.assert_close(attended.double(), expected, atol=3e-2, rtol=3e-2)
 
 
-@pytest.mark.parametrize(("length", "n_fused"), [(7, 0), (56, 0), (60, 1), (250, 1)])
-def test_the_fused_kernel_has_long_texts_where_it_uses_matrix_units(
-    length, n_fused, fused, module, monkeypatch
-):
+@pytest.fixture
+def fused(monkeypatch):
+    """Calls of the fused kernel, on a processor with matrix units."""
     monkeypatch.setattr(attention, "has_native_bfloat16", lambda device: True)
     monkeypatch.setattr(attention, "has_matrix_units", lambda: True)
+    return counted(monkeypatch, "attend_fused")
+
+
+@pytest.mark.parametrize(
+    ("length", "n_fused"), [(7, 0), (63, 0), (64, 1), (65, 1), (91, 1), (250, 1)]
+)
+@pytest.mark.parametrize("masked", [True, False])
+def test_the_fused_kernel_has_long_texts_where_it_uses_matrix_units(
+    masked, length, n_fused, fused, module
+):
     qkv, visible, added = drawn(torch.bfloat16, length)
     with torch.no_grad():
-        attended, _ = cpu_attention(module, *qkv, added)
+        attended, _ = cpu_attention(module, *qkv, added if masked else None)
     assert len(fused) == n_fused
-    expected = plain_attention(*qkv, visible)
+    expected = plain_attention(*qkv, visible if masked else torch.ones_like(visible))
     torch.testing.assert_close(attended.double(), expected, atol=3e-2, rtol=3e-2)
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.1])
-def test_training_keeps_to_plain_products(dropout, fused, module, monkeypatch):
+@pytest.mark.parametrize(("gradients", "dropout"), [(True, 0.0), (True, 0.1), (False, 0.1)])
+def test_gradients_and_dropout_keep_to_plain_products(gradients, dropout, fused, module):
     """The fused kernel is slow backward, and has no dropout."""
-    monkeypatch.setattr(attention, "has_native_bfloat16", lambda device: True)
-    monkeypatch.setattr(attention, "has_matrix_units", lambda: True)
     qkv, _, added = drawn(torch.bfloat16, 90)
-    cpu_attention(module, *qkv, added, dropout=dropout)
+    with torch.set_grad_enabled(gradients):
+        cpu_attention(module, *qkv, added, dropout=dropout)
+    assert not fused
+
+
+@pytest.mark.parametrize("length", [64, 90])
+def test_other_precisions_than_bfloat16_do_not_use_matrix_units(length, fused, module):
+    qkv, _, added = drawn(torch.float32, length)
+    with torch.no_grad():
+        cpu_attention(module, *qkv, added)
     assert not fused
 
 

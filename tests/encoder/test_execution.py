@@ -16,6 +16,7 @@ from sklearn_bert.encoder import execution
 from sklearn_bert.encoder.execution import (
     Budget,
     ahead,
+    has_matrix_units,
     has_slow_mkl,
     in_batches,
     resolve_device,
@@ -33,6 +34,12 @@ CPU = torch.device("cpu")
 def test_auto_precision_follows_the_processor(flags, precision, monkeypatch):
     monkeypatch.setattr(execution, "_cpu_flags", lambda: frozenset(flags))
     assert resolve_precision("auto", CPU) == precision
+
+
+@pytest.mark.parametrize(("flag", "has"), [("avx512_bf16", False), ("amx_bf16", True)])
+def test_matrix_units_are_those_of_amx(flag, has, monkeypatch):
+    monkeypatch.setattr(execution, "_cpu_flags", lambda: frozenset({flag}))
+    assert has_matrix_units() == has
 
 
 @pytest.mark.parametrize(
