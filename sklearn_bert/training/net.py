@@ -169,7 +169,6 @@ class FineTuning:
         if not math.isfinite(step["loss"].item()):
             raise TrainingDivergedError(f"The loss is {step['loss'].item()}.")
         if of_epoch % self.gradient_accumulation == 0 or of_epoch == self.n_batches_:
-            # Looked up once: a head's step is so short that this would show.
             parameters = self.module_.trained_parameters()
             _divide(parameters, self.added_)
             self.notify(
