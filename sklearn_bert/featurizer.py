@@ -258,7 +258,7 @@ class BertFeaturizer(PretrainedMixin, TransformerMixin, BaseEstimator):
         store = open_store(self.cache)
         device = resolve_device(self.device)
         precision = resolve_precision(self.precision, device)
-        batch_tokens = resolve_batch_tokens(self.batch_tokens, device)
+        batch_tokens = resolve_batch_tokens(self.batch_tokens, device, precision)
         checkpoint = load_checkpoint(self.model, self.revision, device, precision)
         self._layers_and_poolings(checkpoint)
         max_length = checkpoint.resolve_max_length(self.max_length)

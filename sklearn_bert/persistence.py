@@ -92,7 +92,7 @@ class EncoderReference:
             store,
             checkpoint.resolve_max_length(self.max_length),
             "truncate",
-            resolve_batch_tokens("auto", device),
+            resolve_batch_tokens("auto", device, precision),
             verbose,
             for_tuning=True,
         )

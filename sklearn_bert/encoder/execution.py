@@ -50,6 +50,8 @@ _NATIVE_BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 # Padded tokens for which one forward pass is fastest, by type of device.
 _BATCH_TOKENS = {"cpu": 2048, "cuda": 131_072}
 _BATCH_TOKENS_ELSEWHERE = 32_768
+# Where bfloat16 has matrix units, all that is done once a batch weighs more.
+_BATCH_TOKENS_OF_MATRIX_UNITS = 4096
 # What lengths are a multiple of, so that kernels find rows of a mask where they can read them.
 _LENGTH_MULTIPLES = {"cuda": 8}
 # Results that a GPU may owe. As long as it owes no more it is not waited for.
@@ -142,9 +144,11 @@ def prepare_heap() -> None:
     torch.empty(_HEAP_BLOCK_BYTES, dtype=torch.uint8)
 
 
-def resolve_batch_tokens(batch_tokens: int | str, device: torch.device) -> int:
+def resolve_batch_tokens(batch_tokens: int | str, device: torch.device, precision: str) -> int:
     """Return the number of padded tokens for one forward pass."""
     if is_word(batch_tokens, "auto"):
+        if device.type == "cpu" and precision == "bfloat16" and has_matrix_units():
+            return _BATCH_TOKENS_OF_MATRIX_UNITS
         return _BATCH_TOKENS.get(device.type, _BATCH_TOKENS_ELSEWHERE)
     accepted = "'auto', or a number of tokens"
     check_integer("batch_tokens", batch_tokens, minimum=1, accepted=accepted)

@@ -200,16 +200,24 @@ class KeptStates:
         fit = allowance.take(self.text_bytes(keys, n_tokens))
         if fit == 0:
             return
-        n_tokens = n_tokens[:fit]
-        present = torch.arange(states.shape[1]) < torch.from_numpy(n_tokens)[:, None]
-        flat = states[:fit].flatten(0, 1)[present.flatten().to(states.device)].cpu()
-        raw = flat.view(torch.uint8).numpy().tobytes()
-        ends = np.cumsum(n_tokens) * self._hidden_size * self._dtype.itemsize
-        starts = np.concatenate([[0], ends[:-1]])
+        rows, starts = _rows(states[:fit], n_tokens[:fit])
+        raw = rows.view(torch.uint8).numpy().data.cast("B")
+        width = self._hidden_size * self._dtype.itemsize
+        ends = (starts + n_tokens[:fit]) * width
         self._store.put_many(
             [key + _suffix(depth) for key in keys[:fit]],
-            [raw[start:end] for start, end in zip(starts, ends, strict=True)],
+            [bytes(raw[start:end]) for start, end in zip(starts * width, ends, strict=True)],
         )
+
+
+def _rows(states: torch.Tensor, n_tokens: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
+    """Return the states of all tokens on the CPU, and which are the first of their texts."""
+    rows = states.flatten(0, 1)
+    if states.device.type == "cpu":
+        return rows.contiguous(), np.arange(len(states)) * states.shape[1]
+    # Padding need not leave the device.
+    present = torch.arange(states.shape[1]) < torch.from_numpy(n_tokens)[:, None]
+    return rows[present.flatten().to(states.device)].cpu(), np.cumsum(n_tokens) - n_tokens
 
 
 def _suffix(depth: int) -> bytes:

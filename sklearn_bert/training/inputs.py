@@ -99,7 +99,7 @@ class VectorInputs(Inputs):
 
     def batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
         """Return the vectors."""
-        return {"vectors": self._vectors[torch.from_numpy(rows)]}
+        return {"vectors": self._vectors.index_select(0, torch.from_numpy(rows))}
 
 
 class SeparateInputs(Inputs):

@@ -19,6 +19,7 @@ from sklearn_bert.encoder.execution import (
     has_matrix_units,
     has_slow_mkl,
     in_batches,
+    resolve_batch_tokens,
     resolve_device,
     resolve_precision,
     without_autocast,
@@ -40,6 +41,20 @@ def test_auto_precision_follows_the_processor(flags, precision, monkeypatch):
 def test_matrix_units_are_those_of_amx(flag, has, monkeypatch):
     monkeypatch.setattr(execution, "_cpu_flags", lambda: frozenset({flag}))
     assert has_matrix_units() == has
+
+
+@pytest.mark.parametrize(
+    ("flag", "precision", "tokens"),
+    [
+        ("avx512_bf16", "bfloat16", 2048),
+        ("amx_bf16", "bfloat16", 4096),
+        ("amx_bf16", "float32", 2048),
+    ],
+)
+def test_batches_are_larger_where_bfloat16_has_matrix_units(flag, precision, tokens, monkeypatch):
+    monkeypatch.setattr(execution, "_cpu_flags", lambda: frozenset({flag}))
+    assert resolve_batch_tokens("auto", CPU, precision) == tokens
+    assert resolve_batch_tokens(100, CPU, precision) == 100
 
 
 @pytest.mark.parametrize(
