@@ -72,8 +72,8 @@ class LabelledTexts(Dataset):
         inputs = self.inputs.batch(self.rows[chosen])
         positions = torch.from_numpy(chosen)
         if self.weights is not None:
-            inputs["sample_weight"] = self.weights.index_select(0, positions)
-        return inputs, self.y.index_select(0, positions)
+            inputs["sample_weight"] = self.weights[positions]
+        return inputs, self.y[positions]
 
     def __len__(self) -> int:
         return len(self.rows)
