@@ -115,8 +115,9 @@ def check_sample_weight(name: str, weights: Any, n_samples: int) -> np.ndarray |
 
 def _length(values: Any) -> int | None:
     """Return the rows of an array-like, None for what is none."""
-    if isinstance(values, (str, bytes, bytearray, type)) or hasattr(values, "keys"):
-        # Of what has keys, tables alone have rows.
+    has_keys = hasattr(values, "keys") and not hasattr(values, "toarray")
+    if isinstance(values, (str, bytes, bytearray, type)) or has_keys:
+        # Of what has keys, tables alone have rows, and sparse matrices.
         return len(values) if hasattr(values, "shape") and hasattr(values, "dtypes") else None
     if hasattr(values, "shape"):
         return int(values.shape[0]) if len(values.shape) else None

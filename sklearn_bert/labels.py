@@ -35,6 +35,8 @@ _ACCEPTED = (
     "one label for each text (strings, integers or booleans), or one row of labels; for numbers "
     "use BertFineTuneRegressor"
 )
+# The kinds of arrays of numbers and of truth values.
+_NUMBERS = "biuf"
 # From here on integers have more than 64 bits, unless all are positive.
 _LARGE = 2**63
 
@@ -109,7 +111,7 @@ class OneLabel(Labels):
     def encode(self, name: str, y: Any) -> np.ndarray:
         """Return class numbers."""
         _check_columns(name, y, 1)
-        unseen = np.unique(y[~np.isin(y, self.classes)])
+        unseen = np.unique(y[~_are_known(y, self.classes)])
         if len(unseen):
             raise ValueError(
                 f"{name} has classes that the model does not know: {unseen.tolist()}. Known are "
@@ -337,7 +339,7 @@ def _checked_classes(name: str, y: np.ndarray) -> np.ndarray:
     if y.dtype.kind == "O" and not all(isinstance(label, str) for label in y):
         scalars = all(isinstance(label, (Number, np.generic)) for label in y)
         narrow = np.array(y.tolist()) if scalars else y
-        if narrow.dtype.kind not in "biuf":
+        if narrow.dtype.kind not in _NUMBERS:
             _check_size(name, narrow)
             kinds = ", ".join(sorted({type(label).__name__ for label in y}))
             raise TypeError(
@@ -375,8 +377,15 @@ def _narrowed(y: np.ndarray) -> np.ndarray:
     return y.astype(np.int64) if indicators else y
 
 
+def _are_known(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return which labels are among the classes; NumPy takes "1" for 1 where there are many."""
+    if (y.dtype.kind in _NUMBERS) != (classes.dtype.kind in _NUMBERS):
+        return np.zeros(len(y), dtype=bool)
+    return np.isin(y, classes)
+
+
 def _are_indicators(y: np.ndarray) -> bool:
-    return y.dtype.kind in "biuf" and set(np.unique(y).tolist()) <= {0, 1}
+    return y.dtype.kind in _NUMBERS and set(np.unique(y).tolist()) <= {0, 1}
 
 
 def _check_columns(name: str, y: np.ndarray, expected: int) -> None:

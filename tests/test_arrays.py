@@ -79,6 +79,7 @@ def test_containers_of_numbers(values):
         np.eye(3),
         sparse.csr_matrix(np.eye(3)),
         sparse.coo_array(np.eye(3)),
+        sparse.dok_array(np.eye(3)),
         pd.DataFrame(np.eye(3)),
         pl.DataFrame(np.eye(3)),
         pa.table({str(i): column for i, column in enumerate(np.eye(3))}),

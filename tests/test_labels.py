@@ -241,6 +241,16 @@ def test_integers_of_64_bits_are_labels(y):
     assert learn_labels(as_labels("y", y, 2)).classes.tolist() == sorted(y)
 
 
+@pytest.mark.parametrize("n_classes", [2, 30, 100])
+@pytest.mark.parametrize("known", [int, str])
+def test_numbers_are_not_taken_for_strings_of_digits(known, n_classes):
+    labels = learn_labels(np.arange(n_classes).astype(known))
+    others = np.arange(n_classes).astype(str if known is int else int)
+    with pytest.raises(ValueError, match="y_val has classes that the model does not know"):
+        labels.encode("y_val", others)
+    assert labels.encode("y_val", labels.classes).tolist() == list(range(n_classes))
+
+
 def test_bad_labels_are_named(make):
     classifier = make(freeze="all", max_epochs=1)
     with pytest.raises(ValueError, match=r"class_weight='balanced'.*sample_weight"):
