@@ -5,6 +5,7 @@ import json
 import pickle
 import random
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -144,6 +145,21 @@ def test_the_same_seed_gives_the_same_weights_and_others_do_not(make):
     other = weights_of(make(max_epochs=2, random_state=1).fit(X))
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_fits_in_threads_draw_their_own_heads(make):
+    """transformers draws it, from a generator that is the process's."""
+    seeds = range(4)
+
+    def head(seed):
+        module = make(max_epochs=0, random_state=seed).fit(X).net_.module_
+        return torch.cat([p.detach().ravel() for p in module.head.parameters()])
+
+    expected = [head(seed) for seed in seeds]
+    with ThreadPoolExecutor(len(seeds)) as pool:
+        found = list(pool.map(head, seeds))
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert not torch.equal(expected[0], expected[1])
 
 
 @pytest.mark.parametrize("without_gradients", [torch.no_grad, torch.inference_mode])

@@ -19,8 +19,9 @@ from torch import nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel
 from transformers import logging as transformers_logging
 
+from sklearn_bert.encoder.randomness import shared_draws
 from sklearn_bert.encoder.screening import screen
-from sklearn_bert.encoder.sources import weight_files
+from sklearn_bert.encoder.sources import VOCABULARIES, weight_files
 from sklearn_bert.errors import ModelLoadError
 
 __all__ = [
@@ -47,11 +48,9 @@ _VOLATILE_CONFIG = {
     "torch_dtype",
     "transformers_version",
 }
-# Without any of these, transformers makes up a tokenizer that knows no words, and says nothing.
-_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
-# What else transformers makes a tokenizer of.
+# What transformers makes a tokenizer of.
 TOKENIZER_FILES = (
-    *_VOCABULARIES,
+    *VOCABULARIES,
     "merges.txt",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -108,10 +107,10 @@ def load_tokenizer(folder: Path) -> Any:
     ModelLoadError
         If there is none, or it can't be loaded.
     """
-    if not any(path for pattern in _VOCABULARIES for path in folder.glob(pattern)):
+    if not any(path for pattern in VOCABULARIES for path in folder.glob(pattern)):
         raise ModelLoadError(
             f"The tokenizer is missing in {folder}: there is none of "
-            f"{', '.join(_VOCABULARIES)}. Save it beside the weights with "
+            f"{', '.join(VOCABULARIES)}. Save it beside the weights with "
             f"tokenizer.save_pretrained(folder)."
         )
     try:
@@ -152,7 +151,7 @@ def load_weights(
         What was missing and what was left over.
     """
     try:
-        with torch.random.fork_rng(devices=[]):
+        with shared_draws():
             model, report = auto_class.from_pretrained(
                 folder,
                 dtype=dtype,

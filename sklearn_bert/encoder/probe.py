@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from sklearn_bert.encoder.depth import LowerPart, last_layer
 from sklearn_bert.encoder.execution import is_out_of_memory
+from sklearn_bert.encoder.randomness import shared_draws
 from sklearn_bert.errors import ModelLoadError, architecture_error, shown
 
 __all__ = ["check_parts", "check_states"]
@@ -67,7 +68,7 @@ def check_states(lower: LowerPart, pad_id: int, longest: int) -> None:
     model = lower.model
     devices = [model.device] if model.device.type == "cuda" else []
     try:
-        with torch.random.fork_rng(devices), torch.no_grad():
+        with shared_draws(), torch.random.fork_rng(devices), torch.no_grad():
             wrong = _what_is_wrong(lower, _texts(model, pad_id, longest), pad_id)
     except Exception as error:
         if isinstance(error, ModelLoadError) or is_out_of_memory(error):

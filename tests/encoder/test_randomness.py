@@ -6,7 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from sklearn_bert.encoder.randomness import generator, own_randomness, same_draws
+from sklearn_bert.encoder.randomness import (
+    generator,
+    own_randomness,
+    same_draws,
+    shared_draws,
+)
 
 CPU = torch.device("cpu")
 
@@ -93,3 +98,30 @@ def test_a_second_pass_draws_the_same_and_disturbs_nothing():
     assert torch.equal(second, first)
     for found, drawn in zip((first, between, after), expected, strict=True):
         assert torch.equal(found, drawn)
+
+
+def test_code_of_others_draws_what_the_thread_would():
+    """Whatever another fit makes of PyTorch's own generator, which is then as it was."""
+    with own_randomness(1, CPU):
+        expected = draw()
+    begun = threading.Barrier(2)
+
+    def run(seed):
+        with own_randomness(seed, CPU):
+            begun.wait(10)
+            with shared_draws():
+                return torch.rand(3)
+
+    before = torch.get_rng_state()
+    with ThreadPoolExecutor(2) as pool:
+        drawn = list(pool.map(run, (1, 2)))
+    assert torch.equal(drawn[0], expected)
+    assert not torch.equal(drawn[1], expected)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_code_of_others_leaves_the_users_generator_alone():
+    before = torch.get_rng_state()
+    with shared_draws():
+        torch.rand(3)
+    assert torch.equal(torch.get_rng_state(), before)

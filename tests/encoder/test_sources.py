@@ -1,14 +1,18 @@
 """Where a model is looked for, and what is never accepted."""
 
+import contextlib
 import shutil
 
+import huggingface_hub
 import pytest
 import torch
 from huggingface_hub import constants
 
+from sklearn_bert import BertFeaturizer
 from sklearn_bert.encoder import sources
 from sklearn_bert.encoder.sources import EMBEDDED_MODEL, find_model_folder
 from sklearn_bert.errors import ModelLoadError, ModelNotFoundError
+from tests.models import FAMILIES
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
@@ -90,6 +94,45 @@ def test_the_hub_cache_needs_no_network(hub_cache, saved_model):
         assert find_model_folder("some-org/tiny", revision) == snapshot
     with pytest.raises(ModelNotFoundError, match="revision='v2' was not found"):
         find_model_folder("some-org/tiny", "v2")
+
+
+@pytest.mark.parametrize("missing", ["tokenizer.json", "config.json", "model-00002-of-*"])
+def test_what_the_cache_has_a_part_of_is_asked_for(missing, hub_cache, tmp_path, monkeypatch):
+    model, tokenizer = FAMILIES["bert"].build()
+    model.save_pretrained(tmp_path / "whole", max_shard_size="30KB")
+    tokenizer.save_pretrained(tmp_path / "whole")
+    repository = hub_cache / "models--some-org--tiny"
+    snapshot = shutil.copytree(tmp_path / "whole", repository / "snapshots" / SHA)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(SHA)
+    download, asked = huggingface_hub.snapshot_download, []
+
+    def watched(*args, local_files_only, **kwargs):
+        asked.append(not local_files_only)
+        return download(*args, local_files_only=local_files_only, **kwargs)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", watched)
+    assert find_model_folder("some-org/tiny") == snapshot
+    assert asked == [False]
+    [file] = snapshot.glob(missing)
+    file.unlink()
+    # Without a network the Hub's client gives the part that is there.
+    with contextlib.suppress(ModelLoadError):
+        assert find_model_folder("some-org/tiny") == snapshot
+    assert asked == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    "index", ["no JSON", "[]", '{"weight_map": []}', '{"weight_map": {"a": 1}}']
+)
+def test_an_index_that_is_none_is_left_to_those_who_read_it(index, hub_cache, tmp_path):
+    model, tokenizer = FAMILIES["bert"].build()
+    snapshot = hub_cache / "models--some-org--tiny" / "snapshots" / SHA
+    model.save_pretrained(snapshot, max_shard_size="30KB")
+    tokenizer.save_pretrained(snapshot)
+    (snapshot / "model.safetensors.index.json").write_text(index)
+    with pytest.raises((ModelLoadError, ModelNotFoundError)):
+        BertFeaturizer("some-org/tiny", revision=SHA).fit(["a text"])
 
 
 def test_embedded_weights_need_no_network(hub_cache):
