@@ -46,8 +46,8 @@ from sklearn_bert.encoder.loading import (
     using_transformers,
 )
 from sklearn_bert.encoder.probe import check_parts, check_states
-from sklearn_bert.encoder.sources import find_model_folder, weight_files
-from sklearn_bert.encoder.tokenization import TextTokenizer, types_single_texts
+from sklearn_bert.encoder.sources import INDEX_FILE, find_model_folder, weight_files
+from sklearn_bert.encoder.tokenization import TextTokenizer, serialized, types_single_texts
 from sklearn_bert.errors import ModelLoadError, parameter_error
 
 __all__ = ["Checkpoint", "load_checkpoint"]
@@ -128,10 +128,12 @@ class Checkpoint:
         self.max_length = _longest(model, self._tokenizer)
         self._pad_id = self._tokenizer.pad_token_id or 0
         check_states(self.lower, self._pad_id, self.max_length)
-        self.with_type_ids = "token_type_ids" in self._tokenizer.model_input_names
+        # A model with one type may have the tokenizer of one with two.
+        has_types = getattr(model.config, "type_vocab_size", None) != 1
+        self.with_type_ids = has_types and "token_type_ids" in self._tokenizer.model_input_names
         backend = self._tokenizer.backend_tokenizer
         self.types_single_texts = self.with_type_ids and types_single_texts(backend)
-        self._serialized = backend.to_str()
+        self._serialized = serialized(backend)
         # What the serialized tokenizer lacks.
         settings = self._tokenizer.truncation_side
         if self._tokenizer.split_special_tokens:
@@ -257,7 +259,7 @@ class Checkpoint:
         if not trained:
             for path in [source / "config.json", *weight_files(source)]:
                 shutil.copy(path, folder)
-            index = source / "model.safetensors.index.json"
+            index = source / INDEX_FILE
             if len(weight_files(source)) > 1 and index.is_file():
                 shutil.copy(index, folder)
         # What was read until now has to be what it was.

@@ -101,7 +101,7 @@ class TextTokenizer:
     Parameters
     ----------
     serialized : str
-        The tokenizer as JSON, from `tokenizers.Tokenizer.to_str`.
+        The tokenizer as JSON, from the function of this name.
     max_length : int
         Tokens of a window, special tokens included.
     long_text : {"truncate", "chunk"}
@@ -290,6 +290,23 @@ def batch_size(length: int, budget: int) -> int:
     fit = max(1, budget // length)
     unit = _ROWS // math.gcd(length, _ROWS)
     return fit // unit * unit or fit
+
+
+def serialized(tokenizer: Tokenizer) -> str:
+    """Return a tokenizer as JSON, without padding and truncation, which every call sets anew.
+
+    Whether a file has them depends on who saved it, and on the version of transformers.
+    """
+    padding, truncation = tokenizer.padding, tokenizer.truncation
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    try:
+        return str(tokenizer.to_str())
+    finally:
+        if padding is not None:
+            tokenizer.enable_padding(**padding)
+        if truncation is not None:
+            tokenizer.enable_truncation(**truncation)
 
 
 def types_single_texts(tokenizer: Tokenizer) -> bool:

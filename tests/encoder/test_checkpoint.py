@@ -218,6 +218,38 @@ def test_a_replaced_tokenizer_is_loaded_anew(saved_model, tmp_path):
     assert second.tokenizer_fingerprint != first.tokenizer_fingerprint
 
 
+def test_what_every_call_sets_is_no_part_of_a_tokenizer(saved_model, tmp_path):
+    folder = shutil.copytree(saved_model("bert"), tmp_path / "model")
+    before, tokenizer = load(folder), Reference(folder).tokenizer
+    tokenizer(TEXTS, padding="max_length", max_length=16, truncation=True)
+    tokenizer.save_pretrained(folder)
+    settings = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    assert settings["padding"]
+    assert settings["truncation"]
+    after = load(folder)
+    assert after is not before
+    assert after.tokenizer_fingerprint == before.tokenizer_fingerprint
+    (tmp_path / "saved").mkdir()
+    after.export(tmp_path / "saved", {})
+    exported = json.loads((tmp_path / "saved" / "tokenizer.json").read_text(encoding="utf-8"))
+    assert exported == settings
+
+
+def test_pairs_of_a_model_with_one_type_and_a_tokenizer_with_two(tmp_path):
+    settings = FAMILIES["roberta"].settings | {"type_vocab_size": 1}
+    family = replace(FAMILIES["roberta"], tokenizer=FAMILIES["bert"].tokenizer, settings=settings)
+    model, tokenizer = family.build()
+    folder = save(tmp_path, model, tokenizer)
+    assert "token_type_ids" in tokenizer.model_input_names
+    texts = [("the film is good", "a bad story"), ("dull", "a film")]
+    found = BertFeaturizer(folder, pooling="cls", precision="float32").transform(texts)
+    for text, vector in zip(texts, found, strict=True):
+        inputs = tokenizer(*text, return_tensors="pt", return_token_type_ids=False)
+        with torch.no_grad():
+            expected = model.eval()(**inputs).last_hidden_state[0, 0]
+        np.testing.assert_allclose(vector, expected, atol=1e-5)
+
+
 def test_a_replaced_vocabulary_is_loaded_anew(saved_model, tmp_path):
     folder = shutil.copytree(saved_model("bert-chinese"), tmp_path / "model")
     (folder / "tokenizer.json").unlink()
