@@ -23,6 +23,7 @@ from sklearn_bert.encoder.sources import EMBEDDED_MODEL
 from sklearn_bert.encoder.tokenization import LONG_TEXT
 from sklearn_bert.errors import parameter_error, warn_cut
 from sklearn_bert.pair_names import ATTRIBUTE, check_pair_names, pair_names, set_pair_names
+from sklearn_bert.persistence import check_same
 from sklearn_bert.pretrained import PretrainedMixin, Saved, SentenceModel
 from sklearn_bert.store import open_store
 from sklearn_bert.validation import (
@@ -36,6 +37,8 @@ from sklearn_bert.validation import (
 
 __all__ = ["BertFeaturizer"]
 
+# What one that was never fitted was fitted with.
+_NOTHING = (None, None, "", "")
 # From (n_samples, n_poolings, n_layers, hidden_size) to (n_samples, n_poolings, width).
 _REDUCE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "mean": lambda vectors: vectors.mean(axis=2),
@@ -207,7 +210,7 @@ class BertFeaturizer(PretrainedMixin, TransformerMixin, BaseEstimator):
         """
         texts = check_texts(X)
         check_pair_names(getattr(self, ATTRIBUTE, None), X, texts)
-        encoder = self._encoder()
+        encoder = self._fitted_encoder()
         self._check_pairs(texts)
         if self.pairs == "joint":
             return self._features(encoder, texts)
@@ -239,7 +242,7 @@ class BertFeaturizer(PretrainedMixin, TransformerMixin, BaseEstimator):
         -------
         ndarray of str of shape (n_features,)
         """
-        checkpoint = self._encoder().checkpoint
+        checkpoint = self._fitted_encoder().checkpoint
         layers, poolings = self._layers_and_poolings(checkpoint)
         concat = self.layer_reduction == "concat" and len(layers) > 1
         parts = [f"{layer}_" for layer in layers] if concat else [""]
@@ -247,6 +250,14 @@ class BertFeaturizer(PretrainedMixin, TransformerMixin, BaseEstimator):
         names = [f"{pooling}_{part}{i}" for pooling in poolings for part in parts for i in width]
         prefixes = [""] if self.pairs == "joint" else [f"{side}_" for side in SIDES]
         return np.array([prefix + name for prefix in prefixes for name in names], dtype=object)
+
+    def _fitted_encoder(self) -> FrozenEncoder:
+        """Return the engine, whose model has to be the one that its name meant in a fit."""
+        encoder = self._encoder()
+        *name, fingerprint, tokenizer_fingerprint = getattr(self, "_fitted_with", _NOTHING)
+        if name == [self.model, self.revision]:
+            check_same(self.model, encoder.checkpoint, fingerprint, tokenizer_fingerprint)
+        return encoder
 
     def _encoder(self) -> FrozenEncoder:
         """Check all parameters and return the engine that they describe."""
@@ -292,9 +303,12 @@ class BertFeaturizer(PretrainedMixin, TransformerMixin, BaseEstimator):
         self.device_ = str(encoder.checkpoint.device)
         self.precision_ = encoder.checkpoint.precision
         self.max_length_ = encoder.max_length
+        checkpoint = encoder.checkpoint
+        identity = checkpoint.fingerprint, checkpoint.tokenizer_fingerprint
+        self._fitted_with = (self.model, self.revision, *identity)
 
     def _saved_checkpoint(self) -> Checkpoint:
-        return self._encoder().checkpoint
+        return self._fitted_encoder().checkpoint
 
     def _sentence_model(self, checkpoint: Checkpoint) -> SentenceModel | None:
         layers, poolings = self._layers_and_poolings(checkpoint)

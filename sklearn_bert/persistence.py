@@ -18,7 +18,41 @@ from sklearn_bert.encoder.frozen import FrozenEncoder
 from sklearn_bert.errors import ModelLoadError
 from sklearn_bert.store import open_store
 
-__all__ = ["EncoderReference"]
+__all__ = ["EncoderReference", "check_same"]
+
+
+def check_same(
+    model: str | os.PathLike[str],
+    checkpoint: Checkpoint,
+    fingerprint: str,
+    tokenizer_fingerprint: str,
+) -> None:
+    """Raise if what a model's name led to is not what it led to in a fit.
+
+    Parameters
+    ----------
+    model : str or path
+        The name.
+    checkpoint : Checkpoint
+        What it leads to now.
+    fingerprint, tokenizer_fingerprint : str
+        What it led to; empty where nothing is known of it.
+
+    Raises
+    ------
+    ModelLoadError
+        If weights or tokenizer are others.
+    """
+    for what, found, expected in (
+        ("other weights", checkpoint.fingerprint, fingerprint),
+        ("another tokenizer", checkpoint.tokenizer_fingerprint, tokenizer_fingerprint),
+    ):
+        if expected and found != expected:
+            raise ModelLoadError(
+                f"model={model!r} has {what} than this estimator was fitted with "
+                f"(fingerprint {found[:12]}, then {expected[:12]}). Put the model back that it was "
+                f"fitted with, or fit anew."
+            )
 
 
 @dataclass(frozen=True)
@@ -78,15 +112,7 @@ class EncoderReference:
         device = self._device()
         precision = resolve_precision(self.precision, device)
         checkpoint = load_checkpoint(self.model, self.revision, device, precision)
-        for name in ("fingerprint", "tokenizer_fingerprint"):
-            expected = getattr(self, name)
-            if expected and getattr(checkpoint, name) != expected:
-                what = "tokenizer" if name.startswith("tokenizer") else "weights"
-                raise ModelLoadError(
-                    f"The {what} of model={self.model!r} are not those that this estimator was "
-                    f"fitted with (fingerprint {getattr(checkpoint, name)[:12]}, then "
-                    f"{expected[:12]}). Put the model back that it was fitted with, or fit anew."
-                )
+        check_same(self.model, checkpoint, self.fingerprint, self.tokenizer_fingerprint)
         return FrozenEncoder(
             checkpoint,
             store,

@@ -1,6 +1,8 @@
 """BertFeaturizer as a user meets it: its vectors, containers, parameters, and place in sklearn."""
 
+import json
 import pickle
+import shutil
 import warnings
 
 import numpy as np
@@ -17,7 +19,7 @@ from sklearn_bert import BertFeaturizer
 from sklearn_bert.encoder import work
 from sklearn_bert.encoder.execution import resolve_device
 from sklearn_bert.encoder.sources import EMBEDDED_MODEL, find_model_folder
-from sklearn_bert.errors import LongTextWarning
+from sklearn_bert.errors import LongTextWarning, ModelLoadError
 from tests.models import FAMILIES, HIDDEN, MAX_LENGTH, N_LAYERS, PAIRS, TEXTS
 
 pd = pytest.importorskip("pandas")
@@ -385,6 +387,31 @@ class TestInScikitLearn:
         data = pickle.dumps(estimator)
         assert len(data) < 2_000
         np.testing.assert_array_equal(pickle.loads(data).transform(TEXTS), expected)
+
+    @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+    def test_what_was_fitted_uses_no_other_model(self, name, saved_model, tmp_path):
+        other = shutil.copytree(saved_model("bert", 1), tmp_path / "other")
+        settings = json.loads((other / "tokenizer.json").read_text(encoding="utf-8"))
+        settings["normalizer"]["lowercase"] = False
+        (other / "tokenizer.json").write_text(json.dumps(settings), encoding="utf-8")
+        folder = shutil.copytree(saved_model(), tmp_path / "model")
+        fitted = BertFeaturizer(folder, device="cpu").fit(TEXTS)
+        unfitted = clone(fitted)
+        pickled = pickle.dumps(fitted)
+        shutil.copy(other / name, folder / name)
+        for estimator in (fitted, pickle.loads(pickled)):
+            for use in (estimator.transform, estimator.get_feature_names_out):
+                with pytest.raises(ModelLoadError, match="than this estimator was fitted with"):
+                    use(TEXTS)
+            with pytest.raises(ModelLoadError, match="than this estimator was fitted with"):
+                estimator.save_pretrained(tmp_path / "saved")
+        assert unfitted.transform(TEXTS).shape == fitted.fit(TEXTS).transform(TEXTS).shape
+
+    def test_a_model_that_is_set_after_fit_is_used(self, saved_model):
+        estimator = BertFeaturizer(saved_model(), device="cpu", precision="float32").fit(TEXTS)
+        estimator.set_params(model=saved_model("bert", 1))
+        expected = clone(estimator).transform(TEXTS)
+        np.testing.assert_array_equal(estimator.transform(TEXTS), expected)
 
     @pytest.mark.parametrize(
         ("parameters", "names"),
