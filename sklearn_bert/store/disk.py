@@ -187,6 +187,11 @@ class DiskStore(Store):
             finally:
                 self._lock.release()
 
+    @property
+    def is_deleted(self) -> bool:
+        """Whether a file is open that is no longer there, and takes up space until it is closed."""
+        return self._connection is not None and _identity(self.path) is None
+
     def acquire(self) -> None:
         """Wait until no other thread is at work, let none begin, and close the connection."""
         self._lock.acquire()
@@ -199,7 +204,8 @@ class DiskStore(Store):
     def _if_there(self, work: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
         """Do `work` where there may be anything; whoever only looks leaves no folder behind."""
         with self._lock:
-            if self._connection is None and _identity(self.path) is None:
+            if _identity(self.path) is None:
+                self._close_if_replaced()
                 return otherwise
             return self._guarded(work, otherwise)
 
@@ -223,11 +229,14 @@ class DiskStore(Store):
                 self.close()
                 raise
 
-    def _open(self) -> sqlite3.Connection:
+    def _close_if_replaced(self) -> None:
+        """Close a file that nobody else sees any more, and say so; SQLite would go on with it."""
         if self._connection is not None and _identity(self.path) != self._file:
-            # SQLite would go on with the deleted file, which nobody else sees.
             self.close()
             self._warn("was deleted or replaced while it was in use")
+
+    def _open(self) -> sqlite3.Connection:
+        self._close_if_replaced()
         if self._connection is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = self._connect()
@@ -382,6 +391,8 @@ def _clear(connection: sqlite3.Connection) -> None:
     with _transaction(connection):
         connection.execute("DELETE FROM entries")
     connection.execute("VACUUM")
+    # What has room for all of it by now.
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _count(connection: sqlite3.Connection) -> int:

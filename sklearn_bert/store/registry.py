@@ -62,7 +62,8 @@ def open_store(cache: CacheSpec) -> Store | None:
         store = _stores.pop(key, None) or _new_store(key)
         _stores[key] = store
         on_disk = [other for other in _stores.values() if isinstance(other, DiskStore)]
-        for other in on_disk[:-_MOST_OPEN]:
+        deleted = [other for other in on_disk if other is not store and other.is_deleted]
+        for other in [*on_disk[:-_MOST_OPEN], *deleted]:
             other.close_if_idle()
         return store
 

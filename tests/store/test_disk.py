@@ -59,6 +59,14 @@ def test_clear(store):
     assert info.size < full / 2
 
 
+def test_clearing_gives_space_back_at_once(store):
+    store.put_many(KEYS, [value * 1000 for value in VALUES])
+    store.clear()
+    assert sum(path.stat().st_size for path in store.path.parent.iterdir()) < MB / 2
+    store.put_many(KEYS, VALUES)
+    assert store.get_many(KEYS) == VALUES
+
+
 def test_the_limit_holds_and_the_oldest_go_first(store):
     store.limit = MB
     for number in range(40):

@@ -238,6 +238,13 @@ class TestDeleted:
             work.check(folder, times=1, callbacks=[DeleteFolder(folder)])
         assert cache.info(folder).entries > 0
 
+    def test_looking_makes_no_folder(self, work, tmp_path):
+        work.check(tmp_path / "store")
+        shutil.rmtree(tmp_path / "store")
+        with said_once("was deleted or replaced while it was in use"):
+            assert cache.info(tmp_path / "store").entries == 0
+        assert not (tmp_path / "store").exists()
+
     def test_and_made_anew_by_another(self, tmp_path):
         store, other = DiskStore(tmp_path / "store", MB), DiskStore(tmp_path / "store", MB)
         store.put_many([b"a"], [b"value a"])

@@ -1,5 +1,7 @@
+import os
 import re
 import shutil
+from pathlib import Path
 
 import psutil
 import pytest
@@ -47,6 +49,16 @@ def test_few_stores_hold_files_at_once(tmp_path):
     # Each holds its database, the log of writes, and what processes share.
     assert 0 < len(files) <= 8 * 3
     assert all(store.get_many([b"key"]) == [b"value"] for store in stores)
+
+
+def test_deleted_files_are_closed_when_another_store_is_opened(tmp_path):
+    open_store(tmp_path / "deleted").put_many([b"key"], [b"value"])
+    shutil.rmtree(tmp_path / "deleted")
+    open_store(tmp_path / "other")
+    # Deleted files go by their old name, with a word behind it.
+    links = [os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.exists()]
+    names = [file.path for file in psutil.Process().open_files()] + links
+    assert not [name for name in names if str(tmp_path) in name]
 
 
 def test_a_disk_that_is_nearly_full_does_not_empty_what_is_kept(tmp_path, monkeypatch):
