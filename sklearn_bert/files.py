@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["replacement"]
+__all__ = ["mode_of_new_files", "replacement"]
 
 
 @contextlib.contextmanager
@@ -41,8 +41,11 @@ def replacement(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def _mode_of(path: Path) -> int:
     """Return who may read and write a file, if it is yet to be made as others are."""
-    if path.exists():
-        return stat.S_IMODE(path.stat().st_mode)
+    return stat.S_IMODE(path.stat().st_mode) if path.exists() else mode_of_new_files()
+
+
+def mode_of_new_files() -> int:
+    """Return who may read and write files that this process makes."""
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask

@@ -23,13 +23,14 @@ import sklearn_bert
 from sklearn_bert.encoder.checkpoint import Checkpoint
 from sklearn_bert.encoder.loading import TOKENIZER_FILES, content_fingerprint
 from sklearn_bert.encoder.screening import read_json
-from sklearn_bert.encoder.sources import find_model_folder
+from sklearn_bert.encoder.sources import INDEX_FILE, find_model_folder
 from sklearn_bert.errors import (
     ModelLoadError,
     ModelNotFoundError,
     parameter_error,
     warn_caller,
 )
+from sklearn_bert.files import mode_of_new_files
 from sklearn_bert.serialization import from_json, to_json
 
 __all__ = ["PretrainedMixin", "Saved", "SentenceModel", "saved_class_name"]
@@ -102,15 +103,18 @@ class PretrainedMixin:
         Parameters
         ----------
         folder : str or path
-            Made if it is not there. Files of an earlier save in it are replaced, all at the end.
+            Made if it is not there. A model that it holds is replaced, all at the end; what else
+            it holds stays.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If the folder is the one that the estimator's own model is read from, or a file, or if
-            a parameter that was set since the fit can't be used.
+            If the folder is a file, or the one that the estimator's own model is read from (unless
+            nothing of that was trained, and it was saved there by this method), or if it is no
+            model's and has files that would be read as those of one, or if a parameter that was
+            set since the fit can't be used.
         TypeError
             If labels are of a type that JSON has no form for.
         ModelLoadError
@@ -118,11 +122,11 @@ class PretrainedMixin:
         """
         checkpoint = self._saved_checkpoint()
         target = Path(folder).expanduser()
-        if target.exists() and not target.is_dir():
-            raise parameter_error("folder", str(folder), "a folder", "There is a file of its name.")
+        _check_target(target)
         saved = self._to_saved()
         source = checkpoint.source()
-        if saved.trained and target.is_dir() and target.samefile(source):
+        is_ours = (target / _STATE_FILE).is_file() and not saved.trained
+        if not is_ours and target.is_dir() and target.samefile(source):
             raise parameter_error(
                 "folder", str(folder), "another one", "The estimator reads its model from there."
             )
@@ -315,13 +319,33 @@ def _replace(new: Path, target: Path) -> None:
     files = {path.relative_to(new) for path in new.rglob("*") if path.is_file()}
     config, state = Path("config.json"), Path(_STATE_FILE)
     (target / config).unlink(missing_ok=True)
-    for pattern in _WRITTEN_SOMETIMES:
-        for path in target.glob(pattern):
-            if path.relative_to(target) not in files:
-                path.unlink()
+    for path in _of_a_model(target):
+        if path.relative_to(target) not in files:
+            path.unlink()
     for name in [*sorted(files - {config, state}), config, state]:
         (target / name).parent.mkdir(exist_ok=True)
+        # safetensors lets the owner alone read what it writes.
+        (new / name).chmod(mode_of_new_files())
         os.replace(new / name, target / name)
+
+
+def _check_target(folder: Path) -> None:
+    """Refuse what is no folder, and files that are not ours to replace, nor could be left."""
+    if folder.exists() and not folder.is_dir():
+        raise parameter_error("folder", str(folder), "a folder", "There is a file of its name.")
+    others = sorted(path.name for path in _of_a_model(folder))
+    if others and not any((folder / name).is_file() for name in ("config.json", _STATE_FILE)):
+        raise parameter_error(
+            "folder",
+            str(folder),
+            "a new folder, or one with a model to replace",
+            f"It is no model's, and has {', '.join(others)}, as a model has. Move these elsewhere.",
+        )
+
+
+def _of_a_model(folder: Path) -> list[Path]:
+    """Return the files of a model, which would speak of another one beside new files."""
+    return [path for pattern in _WRITTEN_SOMETIMES for path in folder.glob(pattern)]
 
 
 # What an earlier save may have left that would speak of another model.
@@ -329,7 +353,7 @@ _WRITTEN_SOMETIMES = (
     _HEAD_FILE,
     "model.safetensors",
     "model-*-of-*.safetensors",
-    "model.safetensors.index.json",
+    INDEX_FILE,
     *TOKENIZER_FILES,
     "modules.json",
     "sentence_bert_config.json",

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import shutil
+import stat
 import warnings
 from pathlib import Path
 
@@ -356,6 +357,7 @@ def test_no_weights_of_an_earlier_save_stay(earlier, later, tmp_path):
 
 def test_no_tokenizer_files_of_an_earlier_save_stay(fitted, tmp_path):
     estimator, _ = fitted("featurizer")
+    estimator.save_pretrained(tmp_path)
     for name in ("added_tokens.json", "special_tokens_map.json", "vocab.txt", "spiece.model"):
         (tmp_path / name).write_text("{}")
     (tmp_path / "notes.txt").write_text("mine")
@@ -364,6 +366,29 @@ def test_no_tokenizer_files_of_an_earlier_save_stay(fitted, tmp_path):
         path.name for path in tmp_path.iterdir()
     }
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["word2vec.model", "vocab.txt", "head.safetensors"])
+def test_files_of_others_are_not_replaced(name, fitted, tmp_path):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(ValueError, match=rf"folder=.* can't be used.*It is no model's.* {name}"):
+        fitted("featurizer")[0].save_pretrained(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+@pytest.mark.parametrize("case", ["whole", "language"])
+def test_who_may_read_a_save_is_as_with_other_files(case, mask, fitted, tmp_path):
+    estimator, _ = fitted(case)
+    before = os.umask(mask)
+    try:
+        estimator.save_pretrained(tmp_path / "saved")
+    finally:
+        os.umask(before)
+    files = [path for path in (tmp_path / "saved").rglob("*") if path.is_file()]
+    assert len(files) > 4
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o666 & ~mask}
 
 
 def test_a_save_that_is_stopped_halfway_leaves_no_mixture(
@@ -418,6 +443,28 @@ def test_the_folder_that_is_read_from_is_not_written_to(fitted, tmp_path):
     loaded = BertFineTuneClassifier.from_pretrained(tmp_path)
     with pytest.raises(ValueError, match=r"folder=.* can't be used. Accepted: another one"):
         loaded.save_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("case", ["featurizer", "head"])
+def test_a_model_of_others_is_not_written_to_where_nothing_was_trained(case, fitted, tmp_path):
+    model, tokenizer = FAMILIES["bert"].build(0)
+    for part in (model, tokenizer):
+        part.save_pretrained(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ValueError, match=r"folder=.* can't be used. Accepted: another one"):
+        fitted(case, tmp_path)[0].save_pretrained(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("case", ["featurizer", "head"])
+def test_what_was_not_trained_is_saved_where_it_was_read_from(case, fitted, tmp_path):
+    estimator, texts = fitted(case)
+    estimator.save_pretrained(tmp_path)
+    loaded = type(estimator).from_pretrained(tmp_path)
+    loaded.save_pretrained(tmp_path)
+    again = type(estimator).from_pretrained(tmp_path)
+    for found, expected in zip(outputs(again, texts), outputs(estimator, texts), strict=True):
+        assert_same(found, expected)
 
 
 class TestRefused:
