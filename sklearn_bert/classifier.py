@@ -119,7 +119,8 @@ class BertFineTuneClassifier(ClassifierMixin, BertFineTuneBase):
     cache : "memory", path or None, default="memory"
         Where the states of frozen layers are kept; see :mod:`sklearn_bert.cache`.
     callbacks : list of skorch callbacks, default=None
-        See :mod:`skorch.callbacks`. They get the net that becomes `net_`.
+        See :mod:`skorch.callbacks`. They get the net that becomes `net_`. One that sets learning
+        rates wants ``lr_schedule="constant", warmup=0``.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last fit.
     random_state : int, RandomState instance or None, default=None

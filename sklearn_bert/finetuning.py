@@ -37,6 +37,7 @@ from sklearn_bert.fitting import (
     resolved_head_lr,
     resolved_lr,
     run_training,
+    training_callbacks,
 )
 from sklearn_bert.pair_names import ATTRIBUTE, check_pair_names, pair_names, set_pair_names
 from sklearn_bert.persistence import EncoderReference
@@ -44,13 +45,7 @@ from sklearn_bert.pretrained import PretrainedMixin, Saved, SentenceModel
 from sklearn_bert.samples import Samples, Targets
 from sklearn_bert.training import net as nets
 from sklearn_bert.training.batches import LabelledTexts
-from sklearn_bert.training.callbacks import (
-    BestWeights,
-    EpochHistory,
-    GradualUnfreezing,
-    Progress,
-    check_monitors,
-)
+from sklearn_bert.training.callbacks import GradualUnfreezing, check_monitors
 from sklearn_bert.training.inputs import Inputs, make_inputs
 from sklearn_bert.training.module import (
     FineTuneModule,
@@ -411,10 +406,8 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         if ids is not None:
             module.narrow(ids)
         _warn_cut(train.inputs.n_cut, train.inputs.n_texts, encoder)
-        history = EpochHistory(held_out)
-        best = BestWeights(history, self.n_iter_no_change if self.early_stopping else None)
         unfreezing = GradualUnfreezing(stages, inputs_at)
-        callbacks = [unfreezing, history, best, Progress(history, show=bool(self.verbose))]
+        callbacks = [unfreezing, *training_callbacks(self, held_out)]
         settings = net_settings(
             self, encoder.checkpoint, callbacks, fitted["lr_"], fitted["head_lr_"], seed
         )
@@ -424,15 +417,14 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
             train,
             held_out,
             callbacks,
-            restores=self.early_stopping,
-            keep=lambda: self._set_fitted(net, history.rows, unfreezing.stage, fitted),
+            keep=lambda rows: self._set_fitted(net, rows, unfreezing.stage, fitted),
         )
 
     def _set_fitted(
         self, net: Any, history: list[dict[str, float]], freezing: Freezing, fitted: dict[str, Any]
     ) -> None:
         net.module_.widen()
-        net.module_.enter(freezing)
+        net.module_.settle(freezing)
         fitted = {**fitted, **encoder_attributes(fitted["reference_"], freezing)}
         set_pair_names(self, fitted.pop(ATTRIBUTE))
         for name, value in fitted.items():

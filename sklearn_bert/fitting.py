@@ -9,7 +9,13 @@ from sklearn_bert.encoder.checkpoint import Checkpoint
 from sklearn_bert.encoder.freezing import Freezing
 from sklearn_bert.errors import TrainingDivergedError
 from sklearn_bert.persistence import EncoderReference
-from sklearn_bert.training.callbacks import BestWeights, EpochHistory
+from sklearn_bert.training.callbacks import (
+    BestWeights,
+    EpochHistory,
+    OwnCallback,
+    Patience,
+    Progress,
+)
 from sklearn_bert.training.optimizer import MakeOptimizer
 from sklearn_bert.training.schedule import count_steps
 from sklearn_bert.validation import is_word
@@ -23,6 +29,7 @@ __all__ = [
     "resolved_head_lr",
     "resolved_lr",
     "run_training",
+    "training_callbacks",
 ]
 
 # What lr="auto" means for an encoder so wide; rates fall with the square of the width.
@@ -87,7 +94,7 @@ def attach_once(
 def net_settings(
     estimator: Any,
     checkpoint: Checkpoint,
-    callbacks: Sequence[Any],
+    callbacks: Sequence[OwnCallback],
     lr: float,
     head_lr: float,
     seed: int,
@@ -110,10 +117,24 @@ def net_settings(
             float(estimator.weight_decay),
         ),
         "device": str(checkpoint.device),
-        "callbacks": [*callbacks, *(estimator.callbacks or ())],
+        "callbacks": _in_order(callbacks, estimator.callbacks or ()),
         "callbacks__print_log": None,
-        "verbose": 0,
+        "verbose": int(estimator.verbose),
     }
+
+
+def training_callbacks(estimator: Any, validation: Any) -> list[OwnCallback]:
+    """Return what writes the history, keeps the best weights, and shows how far it is."""
+    history = EpochHistory(validation)
+    best = BestWeights(history, restores=bool(estimator.early_stopping))
+    stops = [Patience(best, estimator.n_iter_no_change)] if estimator.early_stopping else []
+    return [history, best, Progress(history, show=bool(estimator.verbose)), *stops]
+
+
+def _in_order(own: Sequence[OwnCallback], of_user: Sequence[Any]) -> list[Any]:
+    """Return callbacks as they are called, what stops a training last."""
+    stops = [callback for callback in own if isinstance(callback, Patience)]
+    return [*(callback for callback in own if callback not in stops), *of_user, *stops]
 
 
 def ready_to_predict(net: Any) -> Any:
@@ -128,9 +149,8 @@ def run_training(
     net: Any,
     train: Any,
     validation: Any,
-    callbacks: Sequence[Any],
-    restores: bool,
-    keep: Callable[[], None],
+    callbacks: Sequence[OwnCallback],
+    keep: Callable[[list[dict[str, float]]], None],
 ) -> None:
     """Train a net and keep it; if its loss diverges, with the best weights so far.
 
@@ -141,11 +161,9 @@ def run_training(
     train, validation : data set, and data set or None
         What the net takes.
     callbacks : sequence of OwnCallback
-        With an `EpochHistory` and `BestWeights` among them.
-    restores : bool
-        Whether to go back to the best weights in the end.
+        With those of `training_callbacks` among them.
     keep : callable
-        Makes the net what the estimator is fitted with.
+        Makes the net what the estimator is fitted with; it is given the rows of the history.
 
     Raises
     ------
@@ -155,12 +173,10 @@ def run_training(
     history = next(callback for callback in callbacks if isinstance(callback, EpochHistory))
     best = next(callback for callback in callbacks if isinstance(callback, BestWeights))
 
-    def finish(with_best: bool) -> None:
-        if with_best:
-            best.restore(net)
+    def finish() -> None:
         net.module_.eval()
         net.release()
-        keep()
+        keep(history.rows)
 
     try:
         net.train(train, validation)
@@ -168,13 +184,14 @@ def run_training(
         rates = net.make_optimizer
         trained = bool(history.rows) and history.rows[-1]["epoch"] > 0
         if trained:
-            finish(with_best=True)
+            best.restore(net)
+            finish()
         epoch = best.epoch if trained else None
         raise _diverged(error, epoch, rates.lr, rates.head_lr) from error
     finally:
         for callback in callbacks:
             callback.close()
-    finish(with_best=restores)
+    finish()
 
 
 def _diverged(

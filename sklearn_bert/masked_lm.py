@@ -29,11 +29,12 @@ from sklearn_bert.fitting import (
     ready_to_predict,
     resolved_lr,
     run_training,
+    training_callbacks,
 )
 from sklearn_bert.mask_filling import fill_masks
 from sklearn_bert.persistence import EncoderReference
 from sklearn_bert.pretrained import PretrainedMixin, Saved
-from sklearn_bert.training.callbacks import BestWeights, EpochHistory, Progress, check_monitors
+from sklearn_bert.training.callbacks import check_monitors
 from sklearn_bert.training.losses import CrossEntropy
 from sklearn_bert.training.masked_module import MaskedLMModule
 from sklearn_bert.training.masked_net import MaskedLMNet
@@ -459,17 +460,14 @@ class BertMaskedLM(PretrainedMixin, BaseEstimator):
         seed: int,
         fitted: dict[str, Any],
     ) -> None:
-        history = EpochHistory(validation)
-        best = BestWeights(history, self.n_iter_no_change if self.early_stopping else None)
-        callbacks = [history, best, Progress(history, show=bool(self.verbose))]
+        callbacks = training_callbacks(self, validation)
         net = self._net(module, checkpoint, callbacks, fitted, seed)
         run_training(
             net,
             train,
             validation,
             callbacks,
-            restores=self.early_stopping,
-            keep=lambda: self._set_fitted(fitted | {"history_": history.rows, "net_": net}),
+            keep=lambda rows: self._set_fitted(fitted | {"history_": rows, "net_": net}),
         )
 
     def _net(

@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn_bert.encoder.pairs import PAIRS
 from sklearn_bert.encoder.pooling import POOLINGS
 from sklearn_bert.errors import parameter_error
-from sklearn_bert.training.callbacks import check_callbacks
+from sklearn_bert.training.callbacks import check_callbacks, check_one_schedule
 from sklearn_bert.training.module import ACTIVATIONS
 from sklearn_bert.training.schedule import SCHEDULES
 from sklearn_bert.validation import (
@@ -104,6 +104,7 @@ def check_tuning_parameters(estimator: Any, least_epochs: int = 1) -> None:
     head_sizes(parameters.get("hidden_layer_sizes", ()))
     check_verbose(parameters["verbose"])
     check_callbacks(parameters["callbacks"])
+    check_one_schedule(parameters["callbacks"], parameters["lr_schedule"], parameters["warmup"])
 
 
 def head_sizes(sizes: Any) -> tuple[int, ...]:

@@ -140,6 +140,24 @@ def test_layers_that_are_one_train_from_the_second_epoch(make):
     assert passed == [len(SAME_LENGTH) * N_LAYERS, all_layers, all_layers]
 
 
+class StopAfterTwo(Callback):
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == 2:
+            raise KeyboardInterrupt
+
+
+def test_layers_that_were_not_reached_are_let_go_of(make):
+    stopped = make(max_epochs=EVERYTHING, callbacks=[StopAfterTwo()]).fit(SAME_LENGTH, Y)
+    assert stopped.depth_ == N_LAYERS - 1
+    assert set(stopped.net_.module_.trained()) == stopped.freezing_.trainable
+    top = make(max_epochs=1, freeze=-1, gradual_unfreezing=False).fit(SAME_LENGTH, Y)
+    assert len(pickle.dumps(stopped)) < 1.1 * len(pickle.dumps(top))
+    np.testing.assert_array_equal(
+        pickle.loads(pickle.dumps(stopped)).predict_proba(SAME_LENGTH),
+        stopped.predict_proba(SAME_LENGTH),
+    )
+
+
 def without_stages(monkeypatch):
     """Have each stage begin at the lowest depth, as if nothing more were frozen at first."""
     gradually = finetuning.unfreeze_gradually

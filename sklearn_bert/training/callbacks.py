@@ -17,6 +17,7 @@ from sklearn_bert.errors import TrainingDivergedError, parameter_error
 from sklearn_bert.training.batches import LabelledTexts, TrainingData
 from sklearn_bert.training.inputs import Inputs
 from sklearn_bert.training.net import interruptible
+from sklearn_bert.training.schedule import leaves_rates
 
 __all__ = [
     "BestWeights",
@@ -24,9 +25,12 @@ __all__ = [
     "DeadlineError",
     "EpochHistory",
     "GradualUnfreezing",
+    "OwnCallback",
+    "Patience",
     "Progress",
     "check_callbacks",
     "check_monitors",
+    "check_one_schedule",
 ]
 
 _MONITORS = (Checkpoint, EarlyStopping)
@@ -105,7 +109,7 @@ def _is_finite(weights: torch.Tensor) -> bool:
 
 
 class BestWeights(OwnCallback):
-    """Remembers the weights of the best epoch, and stops when there was none for a while.
+    """Remembers the weights of the best epoch.
 
     Better means a higher validation score, or the same with a lower loss, which decides alone where
     the score is no number (as R² of one sample is); without validation data, later.
@@ -114,13 +118,13 @@ class BestWeights(OwnCallback):
     ----------
     history : EpochHistory
         Where the scores are.
-    patience : int or None
-        Epochs without a better one before training stops; None never stops.
+    restores : bool
+        Whether a training ends with them, before callbacks of the user's see its end.
     """
 
-    def __init__(self, history: EpochHistory, patience: int | None) -> None:
+    def __init__(self, history: EpochHistory, restores: bool) -> None:
         self.history = history
-        self.patience = patience
+        self.restores = restores
         self.epoch: int | None = None
         self._best: tuple[float, float] | None = None
         self._weights: list[torch.Tensor] = []
@@ -130,10 +134,11 @@ class BestWeights(OwnCallback):
             self._look(net, self.history.rows[-1])
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        row = self.history.rows[-1]
-        self._look(net, row)
-        if self.patience is not None and row["epoch"] - (self.epoch or 0) >= self.patience:
-            raise KeyboardInterrupt
+        self._look(net, self.history.rows[-1])
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        if self.restores:
+            self.restore(net)
 
     def restore(self, net: Any) -> None:
         """Give the net the weights that were remembered."""
@@ -156,6 +161,29 @@ class BestWeights(OwnCallback):
                 parameter.detach().to("cpu", copy=True)
                 for parameter in net.module_.trained_parameters()
             ]
+
+
+class Patience(OwnCallback):
+    """Stops when there was no better epoch for a while.
+
+    It comes after all others, those of the user's too: none would see the epoch that it stops at.
+
+    Parameters
+    ----------
+    best : BestWeights
+        Knows the best epoch.
+    n_epochs : int
+        Without a better one before training stops.
+    """
+
+    def __init__(self, best: BestWeights, n_epochs: int) -> None:
+        self.best = best
+        self.n_epochs = n_epochs
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        now = self.best.history.rows[-1]["epoch"]
+        if now - (self.best.epoch or 0) >= self.n_epochs:
+            raise KeyboardInterrupt
 
 
 class Progress(OwnCallback):
@@ -295,6 +323,27 @@ def check_monitors(callbacks: Sequence[Any] | None) -> None:
             raise _callback_error(callback, "monitor", accepted, remedy)
 
 
+def check_one_schedule(callbacks: Sequence[Any] | None, schedule: str, warmup: float) -> None:
+    """Raise for a callback that sets learning rates, where a schedule sets them at each step.
+
+    Raises
+    ------
+    ValueError
+        With the parameter, its value, and what is accepted.
+    """
+    if leaves_rates(schedule, warmup):
+        return
+    for callback in map(_instance, callbacks or ()):
+        if isinstance(callback, LRScheduler):
+            raise parameter_error(
+                "callbacks",
+                callback,
+                "an LRScheduler with lr_schedule='constant' and warmup=0 alone",
+                f"lr_schedule={schedule!r} and warmup={warmup!r} set the rates at each step, and "
+                f"what it sets would be lost.",
+            )
+
+
 def _watches(callback: Any) -> bool:
     if isinstance(callback, LRScheduler):
         # Its other policies go by time.
@@ -305,7 +354,7 @@ def _watches(callback: Any) -> bool:
 def _instance(item: Any) -> Any:
     callback = item[1] if isinstance(item, tuple) else item
     # skorch makes callbacks of their classes too.
-    return callback() if callback in _MONITORS else callback
+    return callback() if callback in (*_MONITORS, LRScheduler) else callback
 
 
 def _callback_error(callback: Any, name: str, accepted: str, remedy: str) -> ValueError:

@@ -168,6 +168,15 @@ class FineTuneModule(nn.Module):
         self.encoder = self._parts.get(freezing.depth)
         self.set_modes()
 
+    def settle(self, freezing: Freezing) -> None:
+        """Let go of what is not of `freezing`, and never trained: stages that were not reached."""
+        parameters = self.encoder_parameters.items()
+        self.encoder_parameters = {n: p for n, p in parameters if n in freezing.trainable}
+        self._parts = {
+            depth: part for depth, part in self._parts.items() if depth >= freezing.depth
+        }
+        self.enter(freezing)
+
     def train(self, mode: bool = True) -> FineTuneModule:
         """Put what trains into training mode; what is frozen stays in evaluation mode."""
         # Called before each batch, and not free.

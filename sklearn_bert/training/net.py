@@ -9,14 +9,16 @@ from __future__ import annotations
 import contextlib
 import dis
 import math
-from collections.abc import Callable, Iterator, Sequence
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import CodeType
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.metrics import r2_score
 from skorch import NeuralNetClassifier, NeuralNetRegressor
-from skorch.callbacks import EpochScoring, LRScheduler
+from skorch.callbacks import EarlyStopping, EpochScoring, LRScheduler
 from skorch.helper import predefined_split
 from skorch.utils import TeeGenerator, to_numpy
 from torch import nn, softmax
@@ -119,17 +121,19 @@ class FineTuning:
         except _Interrupted:
             raise KeyboardInterrupt from None
         finally:
-            self._let_schedulers_go()
+            self._empty_callbacks()
 
-    def _let_schedulers_go(self: Any) -> None:
-        """Take the optimizer from callbacks of skorch, which are a parameter of the estimator.
+    def _empty_callbacks(self: Any) -> None:
+        """Take optimizer and weights from callbacks of skorch, a parameter of the estimator.
 
-        It has all that was trained and twice as much of its own, on the device: each fitted
-        estimator would keep that, and its pickle have tensors that know their device.
+        An optimizer has all that was trained and twice as much of its own, on the device: each
+        fitted estimator would keep that, and its pickle have tensors that know their device.
         """
         for _, callback in self.callbacks_:
             if isinstance(callback, LRScheduler):
                 callback.lr_scheduler_ = None
+            if isinstance(callback, EarlyStopping):
+                callback.best_model_weights_ = None
 
     def release(self: Any) -> None:
         """Let go of what only training needs."""
@@ -258,12 +262,25 @@ class FineTuning:
 
 
 def _was_raised(error: BaseException) -> bool:
-    """Say whether a `raise` is behind an exception; Ctrl-C comes anywhere else."""
-    traceback = error.__traceback__
+    """Say whether a callback's `raise` is behind an exception; Ctrl-C comes anywhere else.
+
+    A handler of the user's for a signal raises too, as one for SIGTERM may.
+    """
+    traceback, handlers = error.__traceback__, _handlers_of_signals()
     assert traceback is not None
-    while traceback.tb_next is not None:
+    while traceback.tb_next is not None and traceback.tb_frame.f_code not in handlers:
         traceback = traceback.tb_next
-    return traceback.tb_frame.f_code.co_code[traceback.tb_lasti] == dis.opmap["RAISE_VARARGS"]
+    code = traceback.tb_frame.f_code
+    raised = code.co_code[traceback.tb_lasti] == dis.opmap["RAISE_VARARGS"]
+    return raised and code not in handlers
+
+
+def _handlers_of_signals() -> set[CodeType]:
+    """Return the code of what the process has set to be called when a signal comes."""
+    handlers: Iterable[Any] = map(signal.getsignal, signal.valid_signals())
+    # asyncio's is bound to the task.
+    called = [getattr(handler, "func", handler) for handler in handlers]
+    return {function.__code__ for function in called if hasattr(function, "__code__")}
 
 
 def _divide(parameters: Sequence[nn.Parameter], by: float) -> None:

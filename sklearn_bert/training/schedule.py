@@ -11,9 +11,9 @@ from numbers import Integral
 from typing import Any
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import ConstantLR, LambdaLR, LRScheduler
 
-__all__ = ["SCHEDULES", "count_steps", "factor", "scheduler"]
+__all__ = ["SCHEDULES", "count_steps", "factor", "leaves_rates", "scheduler"]
 
 # Slanted triangular: the highest rate is so many times the lowest (ULMFiT, arXiv 1801.06146).
 # The paper's own value; its cut fraction is the warmup.
@@ -80,6 +80,13 @@ def factor(schedule: str, step: int, n_steps: int, warmup: Any) -> float:
     return SCHEDULES[schedule]((step - n_warmup) / max(1, n_steps - n_warmup))
 
 
-def scheduler(optimizer: Optimizer, schedule: str, n_steps: int, warmup: float) -> LambdaLR:
+def leaves_rates(schedule: str, warmup: float) -> bool:
+    """Say whether learning rates stay what they are, or what a callback makes of them."""
+    return schedule == "constant" and not warmup
+
+
+def scheduler(optimizer: Optimizer, schedule: str, n_steps: int, warmup: float) -> LRScheduler:
     """Return a scheduler to be stepped after each step of the optimizer."""
+    if leaves_rates(schedule, warmup):
+        return ConstantLR(optimizer, factor=1.0, total_iters=0)
     return LambdaLR(optimizer, lambda step: factor(schedule, min(step, n_steps), n_steps, warmup))

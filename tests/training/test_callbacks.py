@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from skorch.callbacks import (
+    Callback,
     Checkpoint,
     EarlyStopping,
     EpochScoring,
@@ -22,9 +23,11 @@ from sklearn_bert.training.callbacks import (
     DeadlineError,
     EpochHistory,
     GradualUnfreezing,
+    Patience,
     Progress,
     check_callbacks,
     check_monitors,
+    check_one_schedule,
 )
 from sklearn_bert.training.module import FineTuneModule, build_head
 from tests.models import HIDDEN, N_LAYERS, layers_of
@@ -89,9 +92,10 @@ def test_history_lets_go_of_the_data(net_of):
 
 
 def after(scores, patience, module):
-    """Have `BestWeights` see an epoch for each (score, loss), with weights that tell them apart."""
+    """Have callbacks see an epoch for each (score, loss), with weights that tell them apart."""
     history, net = EpochHistory(None), Net(module)
-    best = BestWeights(history, patience)
+    best = BestWeights(history, restores=False)
+    stop = Patience(best, patience or len(scores))
     for epoch, (score, loss) in enumerate(scores):
         with torch.no_grad():
             for parameter in module.trained_parameters():
@@ -100,8 +104,9 @@ def after(scores, patience, module):
         if epoch == 0:
             best.on_train_begin(net)
         else:
+            best.on_epoch_end(net)
             try:
-                best.on_epoch_end(net)
+                stop.on_epoch_end(net)
             except KeyboardInterrupt:
                 return best, net, epoch
     return best, net, None
@@ -144,7 +149,7 @@ def test_remembered_weights_are_copies(module_of):
 def test_without_validation_data_the_last_epoch_is_the_best(net_of):
     net, dataset = net_of("all", max_epochs=3)
     history = EpochHistory(None)
-    best = BestWeights(history, None)
+    best = BestWeights(history, restores=False)
     net.set_params(callbacks=[history, best])
     net.train(dataset, None)
     last = weights_of(net)
@@ -156,10 +161,32 @@ def test_without_validation_data_the_last_epoch_is_the_best(net_of):
 def test_patience_ends_a_training(net_of):
     net, dataset = net_of("all", max_epochs=50, optimizer={"lr": 1e-30, "head_lr": 1e-30})
     history = EpochHistory(dataset)
-    best = BestWeights(history, 2)
-    net.set_params(callbacks=[history, best])
+    best = BestWeights(history, restores=True)
+    net.set_params(callbacks=[history, best, Patience(best, 2)])
     net.train(dataset, dataset)
     assert len(net.history) == best.epoch + 2
+
+
+def test_a_training_that_restores_ends_with_the_best_weights(net_of):
+    net, dataset = net_of("all", max_epochs=3)
+    history = EpochHistory(dataset)
+    best = BestWeights(history, restores=True)
+    at_the_end = []
+
+    class Look(Callback):
+        def on_train_begin(self, net, **kwargs):
+            history.rows[0]["valid_score"] = 2.0
+            best.on_train_begin(net)
+            at_the_end.append(weights_of(net))
+
+        def on_train_end(self, net, **kwargs):
+            at_the_end.append(weights_of(net))
+
+    net.set_params(callbacks=[history, best, Look()])
+    net.train(dataset, dataset)
+    assert best.epoch == 0
+    assert len(net.history) == 3
+    assert all(torch.equal(a, b) for a, b in zip(*at_the_end, strict=True))
 
 
 @pytest.fixture
@@ -318,6 +345,8 @@ def test_callbacks_that_would_fail_later_are_refused(check, callback, message):
 
 def test_callbacks_that_can_do_their_work_pass():
     check_callbacks([EarlyStopping, Checkpoint()])
+    check_one_schedule([EarlyStopping, Checkpoint()], "linear", 0.1)
+    check_one_schedule([LRScheduler], "constant", 0)
     alone = [EarlyStopping("train_loss"), Checkpoint(None), Checkpoint("train_loss_best")]
     own = EpochScoring(lambda net, dataset, y: 0, use_caching=False)
     # By epochs, and by what there is.

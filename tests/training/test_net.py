@@ -4,6 +4,7 @@ import contextlib
 import pickle
 import re
 import signal
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from skorch.callbacks import (
     EarlyStopping,
     EpochScoring,
     LRScheduler,
+    PrintLog,
     ProgressBar,
 )
 
@@ -337,6 +339,30 @@ def test_ctrl_c_in_a_callback_comes_through(net_of):
         net.train(dataset, None)
 
 
+class Stops:
+    """What may be set as the handler of a signal, and raises as Ctrl-C does."""
+
+    def on_signal(self, number, frame, reason=None):
+        raise KeyboardInterrupt
+
+
+def on_signal(number, frame):
+    Stops().on_signal(number, frame)
+
+
+@pytest.mark.parametrize(
+    "handler", [on_signal, Stops().on_signal, partial(Stops().on_signal, reason="Ctrl-C")]
+)
+def test_a_signal_whose_handler_raises_comes_through(handler, net_of):
+    net, dataset = net_of("all", callbacks=[Presses()])
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            net.train(dataset, None)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class Interrupted(LabelledTexts):
     """Data whose n-th batch is interrupted by Ctrl-C."""
 
@@ -376,6 +402,8 @@ def test_ctrl_c_in_validation_comes_through(n, net_of):
         net.train(dataset, Interrupted(dataset, n))
 
 
+# Where a callback may set rates.
+ONE_RATE = {"lr_schedule": "constant", "warmup": 0}
 X = TRAIN
 LABELS = np.array(["up", "down"])[Y]
 
@@ -469,7 +497,7 @@ def test_a_scheduler_of_skorch_keeps_no_optimizer(fails, make):
             if fails:
                 raise OSError("no space left")
 
-    classifier = make(callbacks=[rates, Watch()])
+    classifier = make(callbacks=[rates, Watch()], **ONE_RATE)
     with pytest.raises(OSError, match="no space left") if fails else contextlib.nullcontext():
         classifier.fit(X, LABELS)
     assert seen
@@ -479,10 +507,68 @@ def test_a_scheduler_of_skorch_keeps_no_optimizer(fails, make):
 
 def test_a_scheduler_of_skorch_makes_no_pickle_larger(make):
     sizes = [
-        len(pickle.dumps(make(callbacks=callbacks).fit(X, LABELS)))
+        len(pickle.dumps(make(callbacks=callbacks, **ONE_RATE).fit(X, LABELS)))
         for callbacks in (None, [LRScheduler("StepLR", step_size=1, gamma=0.5)])
     ]
     assert sizes[1] < 1.1 * sizes[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"step_size": 1}, [1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01]),
+        ({"step_size": 2, "step_every": "batch"}, [1, 1, 0.1, 0.1, 0.01, 0.01, 1e-3, 1e-3, 1e-4]),
+    ],
+)
+def test_a_scheduler_of_skorch_sets_the_rates(settings, expected, make):
+    rates, watch = LRScheduler("StepLR", gamma=0.1, **settings), Watch()
+    classifier = make(max_epochs=3, callbacks=[rates, watch], head_lr=0.5, **ONE_RATE)
+    classifier.fit(X, LABELS)
+    np.testing.assert_allclose([max(of_step) / 0.5 for of_step in watch.rates], expected)
+
+
+def test_two_schedules_are_refused(make):
+    rates = LRScheduler("StepLR", step_size=1)
+    for callbacks in ([rates], [("rates", rates)], [LRScheduler]):
+        with pytest.raises(ValueError, match=r"callbacks=.*lr_schedule='constant' and warmup=0"):
+            make(callbacks=callbacks).fit(X, LABELS)
+
+
+def test_early_stopping_of_skorch_keeps_no_weights(make):
+    stops = EarlyStopping(patience=1, load_best=True)
+    classifier = make(max_epochs=5, callbacks=[stops]).fit(X, LABELS, X_val=X, y_val=LABELS)
+    assert stops.best_epoch_ > 0
+    assert stops.best_model_weights_ is None
+    assert classifier.predict(X).shape == (len(X),)
+
+
+def test_callbacks_see_the_epoch_that_a_training_stops_at(make):
+    scores = EpochScoring("f1_macro", name="f1", lower_is_better=False)
+    settings = {"max_epochs": 50, "head_lr": 1e-30, "lr": 1e-30, "n_iter_no_change": 2}
+    classifier = make(callbacks=[scores], early_stopping=True, **settings)
+    classifier.fit(X, LABELS, X_val=X, y_val=LABELS)
+    assert len(classifier.net_.history) == 2
+    assert len([row["f1"] for row in classifier.net_.history]) == 2
+
+
+def test_callbacks_see_the_weights_that_a_training_ends_with(make):
+    seen = []
+
+    class Last(Callback):
+        def on_train_end(self, net, **kwargs):
+            seen.append({name: w.clone() for name, w in net.module_.state_dict().items()})
+
+    # With such a rate later epochs are worse.
+    classifier = make(max_epochs=6, callbacks=[Last()], early_stopping=True, head_lr=30.0)
+    classifier.fit(X, LABELS, X_val=X, y_val=LABELS)
+    found = classifier.net_.module_.state_dict()
+    assert all(torch.equal(seen[0][name], weights) for name, weights in found.items())
+
+
+@pytest.mark.parametrize("verbose", [0, 1])
+def test_callbacks_of_skorch_print_where_more_is_to_be_shown(verbose, make, capsys):
+    make(max_epochs=1, callbacks=[PrintLog()], verbose=verbose).fit(X, LABELS)
+    assert ("train_loss" in capsys.readouterr().out) == bool(verbose)
 
 
 def test_progress_bar_of_skorch(make, capsys):
