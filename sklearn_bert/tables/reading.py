@@ -173,7 +173,8 @@ def _with_blank_lines_before(lines: Iterable[str]) -> Iterator[str]:
     blank: list[str] = []
     for line in lines:
         blank.append(line)
-        if line.strip():
+        # A row of empty cells has tabs, and a text may be a space.
+        if line.strip("\r\n"):
             yield "".join(blank)
             blank = []
 

@@ -107,14 +107,21 @@ def test_a_table_of_one_column_may_have_other_delimiters_in_its_texts(tmp_path):
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("rows", [1, 2, 100])
 def test_a_blank_line_of_one_column_is_a_row(rows, end, kind, tmp_path):
-    """But for those at the end; a mark of an empty text is one there too."""
+    """But for those at the end; a mark of an empty text is one there too, and so is a space."""
     path = tmp_path / f"t.{kind}"
-    lines = ["text", "the film", "", "x", "  ", '"two', "", 'lines"', "", "", '""', "", " ", ""]
-    path.write_text(end.join(lines), newline="")
-    expected = ["the film", "", "x", "  ", f"two{end}{end}lines", "", "", ""]
-    assert read(path, rows=rows)["text"].tolist() == expected
+    lines = ["text", "the film", "", "x", "  ", '"two', "", 'lines"', "", "", '""', "", " "]
+    expected = ["the film", "", "x", "  ", f"two{end}{end}lines", "", "", "", "", " "]
+    for last in ("\u2028", "\x85", '""'):
+        path.write_text(end.join([*lines, last, "", ""]), encoding="utf-8", newline="")
+        assert read(path, rows=rows)["text"].tolist() == [*expected, last.strip('"')]
     path.write_text(end.join(["text,label", "a,b", "", "c,d", ""]), newline="")
     assert read(path, rows=rows).shape == (2, 2)
+
+
+def test_rows_of_empty_cells_are_rows_at_the_end_too(tmp_path):
+    path = tmp_path / "t.tsv"
+    path.write_text("text\tlabel\na\tb\n\t\nc\td\n\t\n\t\n\n")
+    assert read(path)["text"].tolist() == ["a", "", "c", "", ""]
 
 
 def test_json_may_begin_with_a_mark_of_its_byte_order(tmp_path):
