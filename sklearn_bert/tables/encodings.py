@@ -46,7 +46,8 @@ def find_encoding(path: Path) -> str:
     if b"\0" in head:
         raise TableError(
             f"{path} is no text file: it has zero bytes. Accepted: CSV, TSV and JSONL as text; if "
-            f"it is a Parquet or Excel file, name it .parquet or .xlsx."
+            f"it is a Parquet or Excel file, name it .parquet or .xlsx; if it is text all the "
+            f"same, pass its encoding, such as --encoding utf-8 or --encoding utf-16-le."
         )
     return "utf-8" if _is_utf8(path) else _detected(path)
 

@@ -31,6 +31,8 @@ _NAMELESS_INDEX = re.compile(r"__index_level_\d+__")
 _SHOWN = 20
 # Lines that are given to pandas at once.
 _LINES = 256
+# Of a cell with a zero byte pandas keeps what is before it alone, until version 3.1.
+_CUTS_AT_ZEROS = tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1)
 # What to do with files of kinds that people have, and that are not read.
 _REMEDIES = {
     ".json": " If it has an object a line, name it .jsonl.",
@@ -192,14 +194,29 @@ def _check_rows(path: Path, lines: Iterable[str], delimiter: str) -> None:
 
     Before version 3.1, pandas cuts the first of the rows that it reads together without a word.
     """
-    # What csv can't read, such as very long cells, is left to pandas.
+    # What csv can't read is left to pandas.
     with contextlib.suppress(csv.Error):
-        rows = csv.reader(lines, delimiter=delimiter)
+        rows = csv.reader(_marks(path, lines, delimiter), delimiter=delimiter)
         width = len(next(rows, ()))
         for row in rows:
             if len(row) > width:
                 found = f"the row that ends in line {rows.line_num} has {len(row)} cells"
                 raise _broken(path, delimiter, f"{found}, the header {width}")
+
+
+def _marks(path: Path, lines: Iterable[str], delimiter: str) -> Iterator[str]:
+    """Yield lines with all that tells how many cells there are, and little else.
+
+    Of cells longer than a limit, which all of a process shares, csv makes an error.
+    """
+    between = re.compile(rf'[^"\r\n{re.escape(delimiter)}]{{2,}}')
+    for number, line in enumerate(lines, 1):
+        if _CUTS_AT_ZEROS and "\0" in line:
+            raise TableError(
+                f"{path} has a zero byte in line {number}, and pandas {pd.__version__} would leave "
+                f"out the rest of the cell. Take it out, or install pandas 3.1 or newer."
+            )
+        yield between.sub("x", line)
 
 
 def _broken(path: Path, delimiter: str, reason: str) -> TableError:

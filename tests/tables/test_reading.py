@@ -176,7 +176,7 @@ BROKEN = {
     ),
     "nothing": ("t.csv", b"", "empty"),
     "a header alone": ("t.csv", b"text,label\n", "no rows"),
-    "zero bytes": ("t.csv", b"PK\x03\x04\0\0\0", "no text file"),
+    "zero bytes": ("t.csv", b"PK\x03\x04\0\0\0", "no text file.*pass its encoding, .*--encoding"),
     "no JSON": ("t.jsonl", b'{"a": 1}\nhello\n', "line 2: this is no JSON"),
     "JSON in JSON without end": ("t.jsonl", b"[" * 100_000, "line 1: this is no JSON"),
     "no object": ("t.jsonl", b'["a"]\n', "line 1: this is a list"),
@@ -232,6 +232,28 @@ def test_a_row_that_is_too_long_is_found_before_any_is_given(row, columns, tmp_p
     message = f"broken: the row that ends in line {row + 2} has {columns + 1} cells"
     with pytest.raises(TableError, match=message):
         next(read_chunks(path, rows=10))
+
+
+@pytest.mark.parametrize("long", ["word " * 40_000, "a line\n" * 20_000])
+def test_a_row_that_is_too_long_is_found_behind_a_very_long_text(long, tmp_path):
+    """Behind what the csv module refuses, where pandas 2 cut the first row of a part silently."""
+    path = tmp_path / "t.csv"
+    path.write_text(f'text,label\n"{long}",pos\na,b\ngood, really good,pos\n')
+    line = 4 + long.count("\n")
+    with pytest.raises(TableError, match=f"the row that ends in line {line} has 3 cells"):
+        next(read_chunks(path, rows=2))
+    path.write_text(f'text,label\n"{long}",pos\na,b\n')
+    assert read(path)["text"].tolist() == [long, "a"]
+
+
+def test_a_text_with_zero_bytes_is_read_where_its_encoding_is_given(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"text,label\ngood\0 film,pos\n")
+    if tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1):
+        with pytest.raises(TableError, match=r"zero byte in line 2, .* install pandas 3\.1"):
+            next(read_chunks(path, encoding="utf-8"))
+    else:
+        assert read(path, encoding="utf-8")["text"].tolist() == ["good\0 film"]
 
 
 def test_a_broken_line_of_json_is_found_before_any_row_is_given(tmp_path):
