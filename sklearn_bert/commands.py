@@ -162,12 +162,13 @@ def _text_columns(arguments: Namespace, chunk: pd.DataFrame) -> list[str]:
     if arguments.text:
         return [find_column(name, chunk.columns, arguments.file) for name in arguments.text]
     names = [str(name) for name in chunk.columns]
-    named_text = [name for name in names if name.strip().lower() == "text"]
-    if len(names) == 1 or len(named_text) == 1:
-        return named_text or names
+    like = [name for name in names if name.strip().lower() == "text"]
+    for clear in (names, [name for name in like if name == "text"], like):
+        if len(clear) == 1:
+            return clear
     raise TableError(
         f"{arguments.file} has {len(names)} columns, and none is named 'text'. Say which holds the "
-        f"texts with --text: {', '.join(map(repr, names[:20]))}."
+        f"texts with --text: {', '.join(map(repr, (like or names)[:20]))}."
     )
 
 

@@ -307,6 +307,17 @@ class TestPredict:
         assert run("predict", folder, path, "-o", out) == 0
         assert list(pd.read_json(out, lines=True).columns) == ["id", "Text", "prediction"]
 
+    def test_a_column_of_exactly_that_name_is_taken_before_others(self, fitted, tmp_path, capsys):
+        classifier, folder = fitted
+        path, out = tmp_path / "in.csv", tmp_path / "out.csv"
+        table = pd.DataFrame({"Text": "bad", "text": TEXTS, "label": "x"})
+        table.to_csv(path, index=False)
+        assert run("predict", folder, path, "-o", out) == 0
+        assert pd.read_csv(out)["prediction"].tolist() == classifier.predict(TEXTS).tolist()
+        table.rename(columns={"text": "TEXT"}).to_csv(path, index=False)
+        assert run("predict", folder, path, "-o", out) == 1
+        assert "none is named 'text'" in capsys.readouterr().err
+
     def test_rows_keep_columns_that_later_rows_alone_have(self, fitted, tmp_path, monkeypatch):
         monkeypatch.setattr(commands_module, "_ROWS", 2)
         _, folder = fitted
