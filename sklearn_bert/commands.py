@@ -7,7 +7,6 @@ import os
 import sys
 import warnings
 from argparse import Namespace
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from sklearn_bert.pair_names import ATTRIBUTE as PAIR_NAMES
 from sklearn_bert.pair_names import set_pair_names
 from sklearn_bert.pretrained import saved_class_name
 from sklearn_bert.regressor import BertFineTuneRegressor
-from sklearn_bert.tables import column_of, find_column, read_chunks, writer
+from sklearn_bert.tables import check_cells, column_of, find_column, read_chunks, writer
 from sklearn_bert.validation import is_missing, well_formed
 
 __all__ = ["plain_warnings", "run_compare", "run_featurize", "run_predict"]
@@ -33,6 +32,7 @@ __all__ = ["plain_warnings", "run_compare", "run_featurize", "run_predict"]
 _ROWS = 1024
 _PREDICTORS = {kind.__name__: kind for kind in (BertFineTuneClassifier, BertFineTuneRegressor)}
 INTERRUPTED = 130
+_SEVERAL = "Keep one label a row; BertFineTuneClassifier takes several, in Python."
 
 
 def run_compare(arguments: Namespace) -> int:
@@ -142,6 +142,7 @@ def _stream(arguments: Namespace, make: Callable[[list[Any]], pd.DataFrame]) -> 
     with bar, writer(arguments.output) as write:
         for chunk in read_chunks(arguments.file, rows=_ROWS, encoding=arguments.encoding):
             columns = _text_columns(arguments, chunk)
+            check_cells(chunk, columns, arguments.file, n_rows)
             texts = _texts(chunk, columns, fill="")
             made = make(texts)
             taken = sorted(set(map(str, chunk.columns)) & set(made.columns))
@@ -228,10 +229,13 @@ def _texts_and_labels(arguments: Namespace) -> tuple[list[Any], np.ndarray]:
     """Read the whole file; rows without a text or a label are left out, and counted aloud."""
     texts: list[Any] = []
     labels: list[Any] = []
-    n_left_out = 0
+    n_rows = n_left_out = 0
     for chunk in read_chunks(arguments.file, encoding=arguments.encoding):
         columns = [find_column(name, chunk.columns, arguments.file) for name in arguments.text]
         label = find_column(arguments.label, chunk.columns, arguments.file)
+        check_cells(chunk, columns, arguments.file, n_rows)
+        check_cells(chunk, [label], arguments.file, n_rows, of_lists=_SEVERAL)
+        n_rows += len(chunk)
         rows = zip(_texts(chunk, columns, None), chunk[label].tolist(), strict=True)
         for text, value in rows:
             halves = (text,) if len(columns) == 1 else text
@@ -249,12 +253,21 @@ def _texts_and_labels(arguments: Namespace) -> tuple[list[Any], np.ndarray]:
             f"{arguments.file}: all {len(labels):,} labels in {arguments.label} are {labels[0]!r}. "
             f"To tell texts apart, there have to be at least two."
         )
+    return texts, _label_array(labels)
+
+
+def _label_array(labels: list[Any]) -> np.ndarray:
+    """Return labels as they are, or as strings where that is no array of one type."""
     if set(map(type, labels)) == {int, float}:
         # One number may stand as 1 here and as 1.0 there.
-        labels = [int(label) if float(label).is_integer() else label for label in labels]
+        labels = [
+            int(label) if isinstance(label, float) and label.is_integer() else label
+            for label in labels
+        ]
     # Cells of a workbook may be numbers here and words there.
-    kinds = Counter(map(type, labels))
-    return texts, np.array(labels if len(kinds) == 1 else list(map(str, labels)))
+    array = np.array(labels if len(set(map(type, labels))) == 1 else list(map(str, labels)))
+    # Decimals, dates, and integers beyond 64 bits.
+    return array if array.dtype != object else np.array(list(map(str, labels)))
 
 
 def _is_blank(cell: Any) -> bool:

@@ -1,9 +1,11 @@
 """The commands, as functions and as a process: what they write, what they say, how they end."""
 
 import csv
+import datetime
 import io
 import json
 import os
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +168,31 @@ class TestCompare:
         labels = ["1", "2", "1.0", "2.0"] * 5
         lines = [f'{{"Comment": "text {i}", "Emotion": {y}}}' for i, y in enumerate(labels)]
         path.write_text("\n".join(lines), encoding="utf-8")
+        assert run(*self.arguments(path, saved_model)) == 0
+        assert "2 classes" in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        "labels",
+        [
+            [datetime.date(2026, 1, 2), datetime.date(2026, 1, 3)],
+            [datetime.datetime(2026, 1, 2), datetime.datetime(2026, 1, 3)],
+            [Decimal("1.50"), Decimal("2.50")],
+        ],
+        ids=["dates", "times", "decimals"],
+    )
+    def test_dates_and_decimals_are_labels(
+        self, labels, saved_model, linear_only, capsys, tmp_path
+    ):
+        path = tmp_path / "in.parquet"
+        texts = [f"text {i}" for i in range(20)]
+        pd.DataFrame({"Comment": texts, "Emotion": labels * 10}).to_parquet(path)
+        assert run(*self.arguments(path, saved_model)) == 0
+        assert "20 texts, 2 classes" in capsys.readouterr().out
+
+    def test_integers_beyond_64_bits_are_labels(self, saved_model, linear_only, capsys, tmp_path):
+        path = tmp_path / "in.jsonl"
+        rows = [{"Comment": f"text {i}", "Emotion": 2**70 + i % 2} for i in range(20)]
+        path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
         assert run(*self.arguments(path, saved_model)) == 0
         assert "2 classes" in capsys.readouterr().out
 
@@ -424,6 +451,28 @@ class TestHowItEnds:
         pd.DataFrame({"text": TEXTS, "prediction": 1}).to_csv(path, index=False)
         assert run("predict", fitted[1], path, "-o", out) == 1
         assert "has columns ['prediction'] already" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("command", ["compare", "featurize"])
+    def test_bytes_are_no_texts(self, command, saved_model, tmp_path, capsys, monkeypatch):
+        monkeypatch.setattr(commands_module, "_ROWS", 2)
+        path, out = tmp_path / "in.parquet", tmp_path / "out.csv"
+        texts = [None, None, None, *[text.encode() for text in TEXTS]]
+        pd.DataFrame({"text": texts, "label": "x"}).to_parquet(path)
+        more = ("--label", "label") if command == "compare" else ("-o", out)
+        place = ("--text", "text", "--model", saved_model(), "--device", "cpu")
+        assert run(command, path, *place, *more) == 1
+        said = capsys.readouterr().err
+        assert "in.parquet, row 4: 'text' is bytes, b'" in said
+        assert "Decode bytes first" in said
+        assert not out.exists()
+
+    def test_several_labels_a_row(self, tmp_path, capsys):
+        path = tmp_path / "in.jsonl"
+        rows = [{"text": "a film", "label": ["x", "y"][: i % 2 + 1]} for i in range(10)]
+        path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+        said = self.error(capsys, "compare", path, "--text", "text", "--label", "label")
+        assert "in.jsonl, row 1: 'label' is a list, ['x']." in said
+        assert "Keep one label a row" in said
 
     def test_too_few_rows_a_class(self, tmp_path, saved_model, capsys):
         path = tmp_path / "in.csv"
