@@ -19,7 +19,8 @@ __all__ = ["SIMILARITY", "Duplicates", "find_duplicates"]
 SIMILARITY = 0.9
 _NGRAMS = (3, 5)
 _HASHED_TO = 2**20
-# Characters that are looked at: of all texts, so that memory stays bounded, and of one at least.
+# Characters that are looked at: of all texts, so that memory stays bounded, and of one that is cut
+# at least.
 _CHARACTERS, _LEAST_CHARACTERS = 20_000_000, 60
 # Entries of a block of products, which bounds memory.
 _BLOCK_ENTRIES = 4_000_000
@@ -61,8 +62,8 @@ def find_duplicates(texts: Sequence[Text], y: np.ndarray, folds: np.ndarray) -> 
     have a cosine of 0.9 or more. All such pairs are found, without comparing all with all: texts
     so alike must share one of the rare n-grams without which a vector is too short for such a
     cosine (Bayardo, Ma and Srikant, "Scaling up all pairs similarity search",
-    WWW 2007). Of many or long texts, more than 20 million characters in all, only the first
-    characters of each are looked at.
+    WWW 2007). Where there are more than 20 million characters in all, only the first ones of the
+    longest texts are looked at.
 
     Parameters
     ----------
@@ -134,7 +135,7 @@ def _alike(texts: Sequence[str]) -> Iterator[tuple[np.ndarray, np.ndarray, np.nd
         alternate_sign=False,
         dtype=np.float32,
     )
-    each = max(_CHARACTERS // len(texts), _LEAST_CHARACTERS)
+    each = _looked_at(np.array([len(text) for text in texts]))
     counted = hashing.transform(text[:each] for text in texts)
     vectors = TfidfTransformer(sublinear_tf=True).fit_transform(counted)
     vectors = sparse.csr_matrix(vectors)
@@ -151,6 +152,19 @@ def _alike(texts: Sequence[str]) -> Iterator[tuple[np.ndarray, np.ndarray, np.nd
         enough = similarity >= SIMILARITY
         yield one[enough], other[enough], similarity[enough]
         start = stop
+
+
+def _looked_at(lengths: np.ndarray) -> int:
+    """Return where longer texts are cut, so that all have `_CHARACTERS` at most."""
+    lengths = np.sort(lengths)
+    n_longer = np.arange(len(lengths), 0, -1)
+    shorter = np.cumsum(lengths) - lengths
+    # The shortest stay whole, as many as can; the others share what these leave.
+    n_whole = int(np.searchsorted(shorter + lengths * n_longer, _CHARACTERS, side="right"))
+    if n_whole == len(lengths):
+        return int(lengths[-1])
+    share = (_CHARACTERS - int(shorter[n_whole])) // int(n_longer[n_whole])
+    return max(share, _LEAST_CHARACTERS)
 
 
 def _prefixes(vectors: sparse.csr_matrix) -> sparse.csr_matrix:

@@ -91,3 +91,34 @@ def test_memory_is_bounded_by_looking_at_the_first_characters(monkeypatch):
     assert not found(texts, [0, 1]).near.any()
     monkeypatch.setattr(duplicates, "_CHARACTERS", 1)
     assert found(texts, [0, 1]).near.all()
+
+
+@pytest.mark.parametrize(
+    ("lengths", "characters", "each"),
+    [
+        # Nothing is cut that fits, however long one is.
+        ([100] * 9 + [5000], 5900, 5000),
+        ([100] * 9 + [5000], 5899, 4999),
+        # What the shorter ones leave is for the longer ones.
+        ([70, 300, 500, 900], 1000, 315),
+        ([900, 70, 500, 300], 969, 299),
+        ([500, 500], 1, 60),
+        ([0], 10, 0),
+    ],
+)
+def test_only_as_much_is_cut_as_has_to_be(lengths, characters, each, monkeypatch):
+    monkeypatch.setattr(duplicates, "_CHARACTERS", characters)
+    assert duplicates._looked_at(np.array(lengths)) == each
+    if each > 60:
+        assert np.minimum(lengths, each).sum() <= characters
+        assert each == max(lengths) or np.minimum(lengths, each + 1).sum() > characters
+
+
+def test_long_texts_among_short_ones_are_looked_at_as_a_whole(monkeypatch):
+    """Two that begin alike are no near-duplicates where all characters are looked at."""
+    monkeypatch.setattr(duplicates, "_CHARACTERS", 20_000)
+    one, *_, other = load_sample_reviews().data[:300]
+    begun = [f"{LONG.format(17)} {text * 2}" for text in (one, other)]
+    short = [f"{number}" for number in range(300)]
+    assert 20_000 // 302 < len(LONG) < 20_000 - len("".join(short))
+    assert not found([*begun, *short], [0, 1] * 151).near.any()
