@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from sklearn_bert.encoder.interruptions import before_batch
 from sklearn_bert.errors import parameter_error
 from sklearn_bert.validation import check_integer, is_word
 
@@ -264,6 +265,7 @@ def in_batches(
     """
     start = 0
     while start < len(lengths):
+        before_batch()
         stop = batch_end(lengths, start, budget.tokens)
         if budget.run(_and_say_so(forward, start, stop), int(lengths[start]) * (stop - start)):
             start = stop

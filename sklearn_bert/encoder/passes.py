@@ -211,14 +211,17 @@ class Pass:
         budget = Budget(self.settings.batch_tokens, self.checkpoint.device)
         to_host = ToHost(self.checkpoint.device)
         kept: tuple[list[int], list[Kind]] | None = None
-        for part, windows in self._tokenized(order, sizes, tokenizer):
-            if kept is None:
-                tokens = windows.lengths.sum() * sizes[order].sum() / max(1, sizes[part].sum())
-                kept = self._what_to_keep(start, len(order), float(tokens))
-            self.cut[part] = windows.cut
-            portion = _Portion(self, start, part, windows, *kept)
-            portion.run(tokenizer, budget, to_host, bar)
-        to_host.finish()
+        try:
+            for part, windows in self._tokenized(order, sizes, tokenizer):
+                if kept is None:
+                    tokens = windows.lengths.sum() * sizes[order].sum() / max(1, sizes[part].sum())
+                    kept = self._what_to_keep(start, len(order), float(tokens))
+                self.cut[part] = windows.cut
+                portion = _Portion(self, start, part, windows, *kept)
+                portion.run(tokenizer, budget, to_host, bar)
+        finally:
+            # Of a pass that ends early too, what was computed is kept.
+            to_host.finish()
 
     def take(self, texts: np.ndarray, kinds: list[Kind], vectors: np.ndarray) -> None:
         """Keep what was computed of some texts, and return what is wanted of it in the end.
