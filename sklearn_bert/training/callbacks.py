@@ -383,7 +383,9 @@ class Deadline(Callback):
     Parameters
     ----------
     seconds : float
-        What the training may take.
+        What the training may take, and what comes before it.
+    begin : float or None, default=None
+        What `time.monotonic` gave where that began. None counts the training alone.
     """
 
     # The first steps are slow: each new length has to be prepared for. So an estimate has to wait
@@ -391,11 +393,13 @@ class Deadline(Callback):
     _LEAST_STEPS = 16
     _LEAST_SHARE = 0.1
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, begin: float | None = None) -> None:
         self.seconds = seconds
+        self.begin = begin
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         self._ends = [time.monotonic()]
+        self._before = 0.0 if self.begin is None else self._ends[0] - self.begin
 
     def on_batch_end(self, net: Any, training: bool = False, **kwargs: Any) -> None:
         if not training:
@@ -409,5 +413,7 @@ class Deadline(Callback):
             pace = (ends[-1] - ends[-1 - newer]) / newer
             expected += pace * (net.n_batches_ * net.max_epochs - done)
             said = "about"
-        if expected > self.seconds:
-            raise DeadlineError(f"training takes {said} {expected:.1f} s")
+        if self._before + expected > self.seconds:
+            much = self._before >= self._LEAST_SHARE * self.seconds
+            after = f", after {self._before:.1f} s in which texts were encoded" if much else ""
+            raise DeadlineError(f"training takes {said} {expected:.1f} s{after}")

@@ -370,9 +370,10 @@ class TestDeadline:
 
         monkeypatch.setattr(callbacks_module, "time", Time)
 
-    def train(self, net_of, seconds, max_epochs=20):
+    def train(self, net_of, seconds, max_epochs=20, begin=None):
         """Train epochs of some batches, and return how many batches were run, and there are."""
-        net, dataset = net_of("all", max_epochs=max_epochs, callbacks=[Deadline(seconds)])
+        deadline = Deadline(seconds, begin)
+        net, dataset = net_of("all", max_epochs=max_epochs, callbacks=[deadline])
         error = None
         try:
             net.train(dataset, None)
@@ -401,3 +402,13 @@ class TestDeadline:
         run, _, error = self.train(net_of, seconds=5)
         assert run == 6
         assert error == "training takes more than 6.0 s"
+
+    def test_what_came_before_the_training_counts_too(self, net_of):
+        # The training begins at 1 by its clock.
+        run, _, error = self.train(net_of, seconds=10, begin=-4.0)
+        assert run == 6
+        assert error == "training takes more than 6.0 s, after 5.0 s in which texts were encoded"
+
+    def test_and_is_not_told_where_it_is_little(self, net_of):
+        _, _, error = self.train(net_of, seconds=11, begin=0.0)
+        assert error == "training takes more than 11.0 s"
