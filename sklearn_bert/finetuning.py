@@ -46,7 +46,7 @@ from sklearn_bert.samples import Samples, Targets
 from sklearn_bert.training import net as nets
 from sklearn_bert.training.batches import LabelledTexts
 from sklearn_bert.training.callbacks import GradualUnfreezing, check_monitors
-from sklearn_bert.training.inputs import Inputs, make_inputs
+from sklearn_bert.training.inputs import Inputs, keep_frozen, make_inputs
 from sklearn_bert.training.module import (
     FineTuneModule,
     build_head,
@@ -65,7 +65,7 @@ from sklearn_bert.validation import (
     one_or_list,
 )
 
-__all__ = ["BertFineTuneBase"]
+__all__ = ["BertFineTuneBase", "keep_frozen_for"]
 
 # Texts that are predicted at once, so that memory does not grow with their number.
 _PREDICTED_TOGETHER = 8192
@@ -518,6 +518,27 @@ class BertFineTuneBase(PretrainedMixin, BaseEstimator):
         tags.input_tags.two_d_array = False
         tags.target_tags.required = True
         return tags
+
+
+def keep_frozen_for(estimator: BertFineTuneBase, texts: Sequence[Text]) -> None:
+    """Have in the cache what a fit on these texts begins with: what frozen layers make of them.
+
+    What later stages of gradual unfreezing read is kept with it where there is room.
+
+    Parameters
+    ----------
+    estimator : BertFineTuneBase
+        Need not be fitted, and does not become so.
+    texts : sequence of str or (str, str)
+        Checked already.
+    """
+    check_tuning_parameters(estimator)
+    check_pairs(estimator.pairs, texts)
+    encoder = estimator._reference(estimator.max_length).encoder(int(estimator.verbose))
+    depth = estimator._stages(estimator._freezing(encoder), encoder.checkpoint)[0].depth
+    poolings = one_or_list("pooling", estimator.pooling)
+    trains = depth < encoder.checkpoint.n_layers
+    keep_frozen(encoder, texts, poolings, depth, trains, estimator.pairs)
 
 
 def _check_kind(name: str, texts: Sequence[Text], of_pairs: bool) -> None:

@@ -17,7 +17,7 @@ from sklearn_bert.encoder.pairs import halves
 from sklearn_bert.encoder.tokenization import Windows
 from sklearn_bert.validation import Text
 
-__all__ = ["Inputs", "make_inputs"]
+__all__ = ["Inputs", "keep_frozen", "make_inputs"]
 
 
 class Inputs(ABC):
@@ -91,8 +91,7 @@ class VectorInputs(Inputs):
     def __init__(
         self, encoder: FrozenEncoder, texts: Sequence[Text], poolings: Sequence[str]
     ) -> None:
-        top = encoder.checkpoint.n_layers
-        vectors, self.n_cut = encoder.pooled(texts, [Kind(top, pooling) for pooling in poolings])
+        vectors, self.n_cut = encoder.pooled(texts, _of_last_layer(encoder, poolings))
         self._vectors = torch.from_numpy(vectors.reshape(len(texts), -1))
         self._vectors = self._vectors.to(encoder.checkpoint.exact_dtype)
         self.lengths = np.ones(len(texts), dtype=np.int64)
@@ -166,3 +165,29 @@ def make_inputs(
     if depth == 0:
         return TokenInputs(encoder, texts)
     return StateInputs(encoder, texts, depth)
+
+
+def keep_frozen(
+    encoder: FrozenEncoder,
+    texts: Sequence[Text],
+    poolings: Sequence[str],
+    depth: int,
+    encoder_trains: bool,
+    pairs: str = "joint",
+) -> None:
+    """Have in the store, as far as it has room, what `make_inputs` reads there.
+
+    Parameters are those of `make_inputs`.
+    """
+    if encoder.store is None:
+        return
+    if pairs == "separate":
+        texts = halves(texts)
+    if not encoder_trains:
+        encoder.pooled(texts, _of_last_layer(encoder, poolings))
+    elif depth > 0:
+        encoder.keep_states(texts, depth)
+
+
+def _of_last_layer(encoder: FrozenEncoder, poolings: Sequence[str]) -> list[Kind]:
+    return [Kind(encoder.checkpoint.n_layers, pooling) for pooling in poolings]

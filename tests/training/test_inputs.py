@@ -6,7 +6,13 @@ from sklearn_bert.encoder import work
 from sklearn_bert.encoder.kept import Allowance
 from sklearn_bert.encoder.pairs import halves
 from sklearn_bert.training.batches import LabelledTexts
-from sklearn_bert.training.inputs import StateInputs, TokenInputs, VectorInputs, make_inputs
+from sklearn_bert.training.inputs import (
+    StateInputs,
+    TokenInputs,
+    VectorInputs,
+    keep_frozen,
+    make_inputs,
+)
 from tests.models import FAMILIES, HIDDEN, N_LAYERS, PAIRS, TEXTS
 
 ROWS = np.array([4, 0, 3, 3, 9])
@@ -146,3 +152,23 @@ def test_duplicates_are_encoded_once(encoder_of):
     inputs = make_inputs(encoder_of(), [TEXTS[0]] * 5 + [TEXTS[1]], ["mean"], 2, True)
     inputs.batch(np.arange(6))
     assert (work.counted() - before).texts == 2
+
+
+@pytest.mark.parametrize(("depth", "trains"), [(N_LAYERS, False), (0, True), (2, True)])
+@pytest.mark.parametrize("pairs", ["joint", "separate"])
+def test_what_was_kept_before_is_all_that_inputs_need(depth, trains, pairs, encoder_of):
+    encoder = encoder_of()
+    settings = (["mean", "cls"], depth, trains, pairs)
+    n_texts = len(set(halves(PAIRS))) if pairs == "separate" else len(PAIRS)
+    begin = work.counted()
+    keep_frozen(encoder, PAIRS, *settings)
+    kept = work.counted()
+    assert (kept - begin).texts == (0 if depth == 0 else n_texts)
+    make_inputs(encoder, PAIRS, *settings).batch(np.arange(len(PAIRS)))
+    assert (work.counted() - kept).texts == 0
+
+
+def test_without_a_store_nothing_is_computed_to_be_kept(encoder_of):
+    before = work.counted()
+    keep_frozen(encoder_of(limit=None), TEXTS, ["mean"], N_LAYERS, False)
+    assert work.counted() == before
