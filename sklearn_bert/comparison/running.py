@@ -6,6 +6,7 @@ import io
 import math
 import pickle
 import random
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,9 +21,10 @@ from sklearn.pipeline import Pipeline
 
 from sklearn_bert.comparison.clock import Clock, OutOfTimeError, duration
 from sklearn_bert.encoder import work
+from sklearn_bert.encoder.interruptions import check_before_batches
 from sklearn_bert.errors import LongTextWarning
 from sklearn_bert.featurizer import BertFeaturizer
-from sklearn_bert.finetuning import BertFineTuneBase
+from sklearn_bert.finetuning import BertFineTuneBase, keep_frozen_for
 from sklearn_bert.store import set_stores_aside
 from sklearn_bert.training.callbacks import Deadline, DeadlineError
 from sklearn_bert.validation import Text
@@ -38,7 +40,7 @@ __all__ = [
 
 # As scikit-learn's scorers call them, in the order in which they are shown.
 METRICS = ("precision_macro", "recall_macro", "f1_macro", "accuracy")
-# Texts that are encoded between two looks at the clock.
+# Texts from whose encoding the time of all is told.
 _ENCODED_TOGETHER = 256
 # Before this many seconds an extrapolation means little.
 _LEAST_SECONDS = 1.0
@@ -65,7 +67,8 @@ class CandidateResult:
     confidences : float ndarray of shape (n_samples,)
         The probability of what is predicted; NaN without probabilities.
     encode_time, predict_time : float
-        Seconds to encode what was not kept yet, and to predict 1,000 new texts.
+        Seconds to have of all texts what frozen layers make of them, as far as it was not kept
+        yet, and to predict 1,000 new texts.
     pickle_bytes : float
         Size of a fitted estimator; NaN if it can't be pickled.
     texts_encoded : int
@@ -142,13 +145,14 @@ def cross_validate_candidate(
     before, begin = work.counted().texts, clock.elapsed
     with _collected(found.warnings):
         on_fold(0)
-        found.encode_time = _encode(estimator, texts, clock)
+        found.encode_time = _encode(estimator, texts, clock, reserve)
         for done, (train, test) in enumerate(splits):
             allowed = _allowed(clock, done, len(splits), refits, reserve)
             _check_pace(found, len(splits), allowed)
             fitted, seconds = _fit(estimator, [texts[i] for i in train], y[train], allowed, clock)
             held_out = [texts[i] for i in test]
-            predicted = fitted.predict(held_out)
+            with _encoding_within(max(0.0, clock.left - reserve), clock):
+                predicted = fitted.predict(held_out)
             found.predictions[test] = predicted
             if hasattr(fitted, "predict_proba"):
                 found.confidences[test] = _confidences(fitted, held_out, predicted)
@@ -205,22 +209,62 @@ class _Counter(io.RawIOBase):
         return n_bytes
 
 
-def _encode(estimator: Any, texts: Sequence[Text], clock: Clock) -> float:
-    """Have fixed features in the cache, and return the seconds that it took."""
-    first = estimator.steps[0][1] if isinstance(estimator, Pipeline) else None
-    if not isinstance(first, BertFeaturizer) or first.cache is None:
-        return 0.0
-    begin = clock.elapsed
-    for start in range(0, len(texts), _ENCODED_TOGETHER):
-        spent = clock.elapsed - begin
-        expected = spent / max(start, 1) * (len(texts) - start)
-        if spent > _LEAST_SECONDS and expected > clock.left:
-            raise OutOfTimeError(
-                f"to encode all {len(texts):,} texts takes {duration(spent + expected)} more or "
-                f"less, and {duration(clock.left)} were left"
-            )
-        first.transform(texts[start : start + _ENCODED_TOGETHER])
+class _TimeIsUp(BaseException):
+    """Ends a pass. A search must not take it for a fit that failed, so it is no `Exception`."""
+
+
+@contextmanager
+def _encoding_within(seconds: float, clock: Clock) -> Iterator[None]:
+    """Have passes through frozen layers end by an error as soon as so many seconds are over."""
+    end = clock.elapsed + seconds
+
+    def check() -> None:
+        if clock.elapsed > end:
+            raise _TimeIsUp
+
+    try:
+        with check_before_batches(check):
+            yield
+    except _TimeIsUp:
+        raise OutOfTimeError(
+            f"encoding takes more than the {duration(seconds)} that were left for it"
+        ) from None
+
+
+def _encode(estimator: Any, texts: Sequence[Text], clock: Clock, reserve: float) -> float:
+    """Have what frozen layers make of texts in the cache, and return the seconds it took."""
+    begin, done = clock.elapsed, 0
+    room = max(0.0, clock.left - reserve)
+    with _encoding_within(room, clock):
+        for n_texts in _kept(estimator, texts):
+            done += n_texts
+            spent = clock.elapsed - begin
+            expected = spent / done * len(texts)
+            if done < len(texts) and spent > _LEAST_SECONDS and expected > room:
+                raise OutOfTimeError(
+                    f"encoding all {len(texts):,} texts takes {duration(expected)} more or less, "
+                    f"and {duration(room)} were left for it"
+                )
     return clock.elapsed - begin
+
+
+def _kept(estimator: Any, texts: Sequence[Text]) -> Iterator[int]:
+    """Keep what frozen layers make of texts, a portion at a time, and yield how many that were.
+
+    The texts of a portion are from everywhere, so that each tells of all.
+    """
+    n_portions = -(-len(texts) // _ENCODED_TOGETHER)
+    first = estimator.steps[0][1] if isinstance(estimator, Pipeline) else estimator
+    if isinstance(first, BertFeaturizer) and first.cache is not None:
+        for start in range(n_portions):
+            portion = texts[start::n_portions]
+            first.transform(portion)
+            yield len(portion)
+    elif isinstance(first, BertFineTuneBase) and first.cache is not None:
+        # States take room, and what of them is kept is decided for all texts of a call.
+        for portion in [texts[::n_portions], texts][:n_portions]:
+            keep_frozen_for(clone(first), portion)
+            yield len(portion)
 
 
 def _allowed(clock: Clock, done: int, n_folds: int, refits: bool, reserve: float) -> float:
@@ -246,10 +290,12 @@ def _fit(
     fitted = clone(estimator)
     limited = isinstance(fitted, BertFineTuneBase) and math.isfinite(allowed)
     if limited:
-        fitted.set_params(callbacks=[*(fitted.callbacks or ()), Deadline(allowed)])
+        deadline = Deadline(allowed, time.monotonic())
+        fitted.set_params(callbacks=[*(fitted.callbacks or ()), deadline])
     begin = clock.elapsed
     try:
-        fitted.fit(texts, y)
+        with _encoding_within(allowed, clock):
+            fitted.fit(texts, y)
     except DeadlineError as error:
         raise OutOfTimeError(f"{error}; {duration(allowed)} a fold would have fitted") from error
     seconds = clock.elapsed - begin
