@@ -90,7 +90,10 @@ def _add_compare(commands: Any) -> None:
     parser.add_argument("--label", required=True, metavar="COLUMN", help="column of the labels")
     parser.add_argument("--cv", type=_folds, default=5, metavar="N", help="folds (default: 5)")
     parser.add_argument(
-        "--budget", type=_budget, metavar="TIME", help="time for all: seconds, or 90s, 10m, 1h30m"
+        "--budget",
+        type=_budget,
+        metavar="TIME",
+        help="time for candidates and refit: seconds, or 90s, 10m, 1h30m",
     )
     parser.add_argument(
         "--scoring",

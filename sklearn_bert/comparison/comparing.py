@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Mapping, Sequence
 from numbers import Integral
@@ -78,10 +79,13 @@ def compare(
     scoring : {"f1_macro", "precision_macro", "recall_macro", "accuracy"}, default="f1_macro"
         What decides.
     budget : float, str or None, default=None
-        Seconds for all of it, or a duration such as "10m" or "1h30m". A candidate is given up as
-        soon as its pace shows that it, and the refit of the best, will not fit; it is then in
-        `not_run` with the reason. The clock is read between portions of texts, batches of a
-        training, and folds, so one fit of a linear model may overrun.
+        Seconds for the candidates and the refit, or a duration such as "10m" or "1h30m". What
+        comes before them is not counted: to load the model, to count tokens and to look for
+        near-duplicates. A candidate is given up as soon as its pace shows that it, and the refit
+        of the best, will not fit; it is then in `not_run` with the reason. The clock is read
+        between folds, batches of a training, and batches that pass frozen layers (not those in
+        threads or processes that a candidate starts), so one fit of a linear model, or one
+        prediction, may overrun.
     refit : bool, default=True
         Whether to fit the best on all texts. If that fails, all else is returned, and says why.
     model, max_length, device, precision, cache, revision
@@ -130,7 +134,7 @@ def compare(
     >>> print(comparison.best_estimator_.predict(["The room was cold and nobody cared."]))
     ['negative']
     """
-    clock = Clock(parse_budget(budget))
+    whole, seconds = Clock(math.inf), parse_budget(budget)
     check_choice("scoring", scoring, METRICS)
     check_choice("refit", refit, [True, False])
     texts = check_texts(X)
@@ -156,10 +160,11 @@ def compare(
     comparison = Comparison([], texts, labels, fold_of, scoring, duplicates, lengths)
     with watcher(verbose, scoring=scoring) as shown:
         shown.begin(list(candidates), len(splits))
+        clock = Clock(seconds)
         _run_all(comparison, candidates, splits, clock, refit, shown)
         if refit and not comparison.interrupted:
             _refit_best(comparison, shown)
-    comparison.seconds = clock.elapsed
+    comparison.seconds = whole.elapsed
     return comparison
 
 

@@ -62,7 +62,7 @@ class Comparison:
     refit_failed : str
         Why the best could not be fitted on all texts; empty if nothing went wrong.
     seconds : float
-        What it took, the refit included.
+        What it took, the refit included, and what comes before the candidates.
     """
 
     results: list[CandidateResult]
@@ -97,9 +97,10 @@ class Comparison:
 
         ``mean_test_`` and ``std_test_`` of each metric over folds; ``mean_fit_time`` and
         ``std_fit_time`` (seconds of a fold's fit, with what is kept of frozen layers at hand);
-        ``encode_time`` (seconds to encode what was not kept yet); ``predict_time`` (seconds for
-        1,000 new texts); ``pickle_bytes`` (of a fitted estimator; weights that are frozen are not
-        in it; NaN if it can't be pickled); ``texts_encoded`` (texts that passed frozen layers).
+        ``encode_time`` (seconds to encode what was not kept yet, before the folds);
+        ``predict_time`` (seconds for 1,000 new texts); ``pickle_bytes`` (of a fitted estimator;
+        weights that are frozen are not in it; NaN if it can't be pickled); ``texts_encoded`` (texts
+        that passed frozen layers).
         """
         rows = {result.name: _row(result) for result in self.results}
         frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("candidate")

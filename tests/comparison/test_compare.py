@@ -20,7 +20,7 @@ from sklearn.model_selection import (
 from sklearn.pipeline import make_pipeline
 
 from sklearn_bert import BertFeaturizer, BertFineTuneClassifier, compare
-from sklearn_bert.comparison import comparing, default_candidates
+from sklearn_bert.comparison import comparing, default_candidates, duplicates
 from sklearn_bert.comparison.clock import Clock
 from sklearn_bert.comparison.columns import HEADINGS, cells_of
 from sklearn_bert.comparison.recommending import recommend
@@ -400,6 +400,16 @@ class TestWhatDoesNotRun:
             said = "out of time: 1 of 3 folds were done, 1 min 40 s each; "
             assert result.not_run["long"].startswith(said)
         assert result.seconds == 100 * n_fits <= budget
+
+    def test_what_comes_before_the_candidates_is_not_counted(self, compared, hours, monkeypatch):
+        def find_duplicates(*args):
+            Long.now += 1000
+            return duplicates.find_duplicates(*args)
+
+        monkeypatch.setattr(comparing, "find_duplicates", find_duplicates)
+        result = compared(candidates={"long": Long()}, budget=460)
+        assert result.not_run == {}
+        assert result.seconds == 1000 + 400
 
     def test_time_for_the_refit_of_the_best_so_far_is_kept(self, compared, hours):
         """The second would fit by itself, but then the first, if it stays best, would not."""
