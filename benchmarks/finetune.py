@@ -367,7 +367,8 @@ def _add_notes(report: Report, options: argparse.Namespace) -> None:
         f"Trainer: its defaults, so float32, lr {LEARNING_RATE:g} for all falling in a line, and "
         f"batches in random order, padded to their longest. Expert: bfloat16 autocast where the "
         f"processor computes it natively, batches of like length, frozen layers under no_grad, lr "
-        f"2e-4, or 1e-3 for a head alone, a tenth of warmup. skorch: NeuralNetClassifier after "
+        f"2e-4, or 1e-3 for a head alone (ours has these; none were searched for the expert), a "
+        f"tenth of warmup. skorch: NeuralNetClassifier after "
         f"HuggingfacePretrainedTokenizer, which pads every text to {PADDED_LENGTH} tokens. "
         f"Tutorials: hand-written loops in float32. Ours: the defaults, and mean pooling with a "
         f"head that has its own lr; the heads of the others are on BERT's pooler, which trains "
@@ -378,8 +379,8 @@ def _add_notes(report: Report, options: argparse.Namespace) -> None:
         report.note(
             f"SetFit: its defaults, which train the whole encoder on pairs of texts in float32; as "
             f"pairs grow with the square of the rows, its documentation says to bound them by "
-            f"max_steps: {MOST_STEPS} steps of 16 pairs, or two pairs a row if that is more. Ours "
-            f"beside it: the depths and epochs of the other tables, with the same rows."
+            f"max_steps, here {MOST_STEPS} steps of 16 pairs, or two pairs a row if that is more. "
+            f"Ours beside it: the depths and epochs of the other tables, with the same rows."
         )
     report.note(
         "Of the limit: three times the operations of the linear maps in a forward pass, of all "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import warnings
 from collections.abc import Callable
@@ -123,6 +124,7 @@ def measure(
     return {
         "seed": seed,
         "where": where(device),
+        "date": datetime.date.today().isoformat(),
         "accuracy": float(accuracy_score(split.y_test, predicted)),
         "f1": float(f1_score(split.y_test, predicted, average="macro")),
         "chosen": chosen,

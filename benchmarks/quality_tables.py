@@ -157,8 +157,15 @@ def _margins(ours: list[Result], theirs: list[Result]) -> _Margins:
 
 def _add_notes(report: Report) -> None:
     """Say how the numbers were come by."""
-    places = {result["where"] for results in report.runs.values() for result in results}
-    report.note(f"Fits ran on: {'; '.join(sorted(places))}.")
+    dates: dict[str, set[str]] = {}
+    for results in report.runs.values():
+        for result in results:
+            dates.setdefault(result["where"], set()).add(result["date"])
+    places = [
+        f"{place} ({' to '.join(dict.fromkeys([min(when), max(when)]))})"
+        for place, when in sorted(dates.items())
+    ]
+    report.note(f"Fits ran on: {'; '.join(places)}.")
     report.note(
         "Mean ± standard deviation over seeds, which draw the rows to train on, in the "
         "proportions of the classes, and fix all else. The test rows are the same for all."

@@ -23,6 +23,11 @@ _NOT_MEASURED = (
     "[encode](#encode): sentence-transformers in bfloat16 with more than 1,000 texts; the pipeline "
     "of transformers as the benchmark has it since, with tensors for answers; other tools with "
     "more than 6,911 texts",
+    "sentence-transformers with ONNX or OpenVINO, with which it can compute too; of OpenVINO by "
+    "itself see [decision 4](decisions/0004-cpu-speed.md)",
+    "[gpu_encode](#gpu_encode): sentence-transformers in batches of more than its 32 texts; one of "
+    "four times the tokens took the GPU no longer, so larger ones would be faster",
+    "[search](#search): `Pipeline(memory=...)`, which keeps what a step made of a fold",
     "[depth_search](#depth_search): skorch",
     "`zen4` and `amx`: transformers' pipeline, the padded tutorial loop, skorch and SetFit",
 )
@@ -40,9 +45,9 @@ others are of a processor with AVX512-BF16, or, in `heads`, in some fits of `qua
 name ends so, of one without bfloat16, which computes in float32: `avx2` and `heads` have AVX2
 alone, `avx512` has AVX-512 too. Of those with bfloat16, `zen4` (an AMD EPYC of the fourth
 generation) multiplies at some 425 GFLOP/s, as the one did for which the bounds were set, and `amx`
-(an Intel Xeon) at 3,800 by units of its own; the others reach 950 where they tell it (`encode`,
-`finetune` and its parts, `profile`). The higher the rate, the more weighs what is no product of
-matrices. Those from before 26 November do not tell it.
+(an Intel Xeon) at some 3,650 by units of its own; the others reach 950 where they tell it
+(`encode`, `finetune` and its parts, `profile`). The higher the rate, the more weighs what is no
+product of matrices. Those from before 26 November do not tell it.
 
 Until 27 November 2026 the one batch of an epoch that is not full had the shortest texts each time;
 accuracies from before are of that ([decision 6](decisions/0006-fine-tuning.md) compares them).

@@ -2,7 +2,8 @@
 
 SST-2 sentences. The store is cold when a search starts, and each distinct text has to go through
 the encoder exactly once. Other tools have neither poolings nor layers to choose, so the same
-pipelines are searched over C; so are vectors that the first of them encoded once, beforehand.
+pipelines are searched over C; so are vectors that the first of them encoded once, beforehand, in
+its float32 and, where that is native, in the bfloat16 that ours takes.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import Any
 
 from benchmarks.arguments import at_least
 from benchmarks.children import Job, alternate
+from benchmarks.embedded import auto_precision
 from benchmarks.report import Report, median, spread
-from benchmarks.rivals.encoders import ENCODERS, REFERENCE, STEPS
+from benchmarks.rivals.encoders import ENCODERS, REFERENCE, STEPS, sentence_transformers
 
 REPEATS = 2
 
@@ -34,7 +36,10 @@ _C = [0.01, 0.1, 1.0]
 _BOUND = 1.5
 _OURS = "ours"
 _ALL_OURS = "ours, over poolings and layers too"
-_BEFOREHAND = f"{REFERENCE}, encoded once beforehand"
+_BEFOREHAND = {
+    "float32": f"{REFERENCE}, encoded once beforehand",
+    "bfloat16": f"{REFERENCE} in bfloat16, encoded once beforehand",
+}
 # How many times as long others have to take.
 _LEAST_TIMES = 20
 _BOUNDED = ("sentence-transformers", "skrub TextEncoder", "embetter SentenceEncoder")
@@ -63,7 +68,10 @@ def run(report: Report, options: argparse.Namespace) -> None:
     few = {"n_texts": options.texts or (_QUICK_FEW_TEXTS if options.quick else _FEW_TEXTS)}
     jobs = {"search": Job(search, n_texts), "parts": Job(parts, n_texts)}
     jobs |= {name: Job(search_c, {**few, "tool": name}) for name in (_OURS, *options.tools)}
-    jobs[_BEFOREHAND] = Job(search_vectors, few)
+    precisions = dict.fromkeys(["float32", auto_precision("cpu")])
+    jobs |= {
+        _BEFOREHAND[dtype]: Job(search_vectors, {**few, "dtype": dtype}) for dtype in precisions
+    }
     jobs[_ALL_OURS] = Job(search, few)
     report.runs = alternate(jobs, options.repeats)
     _add_parts(report)
@@ -112,7 +120,8 @@ def _add_tools(report: Report, tools: list[str]) -> None:
     ours = median(report.runs[_OURS], "seconds")
     first, over_all = report.runs[_OURS][0], report.runs[_ALL_OURS]
     rows = []
-    for name in (_OURS, *tools, _BEFOREHAND):
+    beforehand = [name for name in _BEFOREHAND.values() if name in report.runs]
+    for name in (_OURS, *tools, *beforehand):
         results = report.runs[name]
         rows.append(
             [
@@ -225,13 +234,13 @@ def search_c(n_texts: int, tool: str) -> dict[str, Any]:
     return _found(tool, grid_search, seconds, len(texts), encoded)
 
 
-def search_vectors(n_texts: int) -> dict[str, Any]:
+def search_vectors(n_texts: int, dtype: str) -> dict[str, Any]:
     """Time encoding once with the reference, and the search over C on the vectors."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV
 
     texts, labels = _prepare(n_texts)
-    encoder = ENCODERS[REFERENCE]()
+    encoder = sentence_transformers(dtype=dtype)
     encoder.encode(texts[:_WARM_UP_TEXTS])
     grid_search = GridSearchCV(
         LogisticRegression(max_iter=200), {"C": _C}, cv=_folds(), refit=False
@@ -239,7 +248,7 @@ def search_vectors(n_texts: int) -> dict[str, Any]:
     start = time.perf_counter()
     grid_search.fit(encoder.encode(texts), labels)
     seconds = time.perf_counter() - start
-    return _found(_BEFOREHAND, grid_search, seconds, len(texts), len(texts))
+    return _found(_BEFOREHAND[dtype], grid_search, seconds, len(texts), len(texts))
 
 
 def _found(

@@ -136,6 +136,7 @@ def report_of(f1=None, **accuracies):
                 "test": 1000,
                 "unknown": 0.0,
                 "where": "cpu, torch 2.0" if seed == 0 else "a GPU, torch 2.1",
+                "date": f"2026-11-2{seed}",
             }
             for seed, accuracy in by_seed.items()
         ]
@@ -245,7 +246,8 @@ def test_longer_is_some_times_the_epochs(monkeypatch):
 
 def test_says_where_fits_ran():
     report = report_of(tfidf={0: 0.8, 1: 0.8})
-    assert "Fits ran on: a GPU, torch 2.1; cpu, torch 2.0." in report.notes
+    places = "a GPU, torch 2.1 (2026-11-21); cpu, torch 2.0 (2026-11-20)"
+    assert f"Fits ran on: {places}." in report.notes
 
 
 def test_claims_compare_the_seeds_that_both_have():
