@@ -188,7 +188,7 @@ def encode_rival(
     vectors: str,
     tool: str,
     n_warm_up: int = _WARM_UP_TEXTS,
-    **settings: str,
+    **settings: Any,
 ) -> Result:
     """Encode with another tool, made with `settings`."""
     texts = corpus_texts(corpus, n_texts, settings.get("folder"))[0][::step]

@@ -40,9 +40,12 @@ class Encoder:
 
 
 def sentence_transformers(
-    folder: str | None = None, device: str = _DEVICE, dtype: str = "float32"
+    folder: str | None = None,
+    device: str = _DEVICE,
+    dtype: str = "float32",
+    batch_size: int = 32,
 ) -> Encoder:
-    """Load SentenceTransformer, whose batches have 32 texts of like length.
+    """Load SentenceTransformer, whose batches have texts of like length, by default 32.
 
     Parameters
     ----------
@@ -50,6 +53,8 @@ def sentence_transformers(
         Of another model than the embedded one; then its own limit in tokens stands.
     device, dtype : str
         Where and in what it computes.
+    batch_size : int
+        Texts of a batch.
     """
     from sentence_transformers import SentenceTransformer
 
@@ -58,7 +63,7 @@ def sentence_transformers(
     )
 
     def encode(texts: Sequence[str]) -> np.ndarray:
-        return np.asarray(model.encode(list(texts)))
+        return np.asarray(model.encode(list(texts), batch_size=batch_size))
 
     return Encoder(encode, _counted(model[0]))
 
