@@ -23,8 +23,9 @@ _NOT_MEASURED = (
     "[encode](#encode): sentence-transformers in bfloat16 with more than 1,000 texts; the pipeline "
     "of transformers as the benchmark has it since, with tensors for answers; other tools with "
     "more than 6,911 texts",
-    "sentence-transformers with ONNX or OpenVINO, with which it can compute too; of OpenVINO by "
-    "itself see [decision 4](decisions/0004-cpu-speed.md)",
+    "sentence-transformers with ONNX or OpenVINO, with which it can compute too: what it needs for "
+    "that (optimum-onnx 0.1, optimum-intel 2.2) wants transformers before 4.58 and 5.6, and all is "
+    "measured with 5.23; of OpenVINO by itself see [decision 4](decisions/0004-cpu-speed.md)",
     "[gpu_encode](#gpu_encode): sentence-transformers in batches of more than its 32 texts; one of "
     "four times the tokens took the GPU no longer, so larger ones would be faster",
     "[search](#search): `Pipeline(memory=...)`, which keeps what a step made of a fold",
