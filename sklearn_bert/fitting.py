@@ -13,7 +13,6 @@ from sklearn_bert.training.callbacks import (
     BestWeights,
     EpochHistory,
     OwnCallback,
-    Patience,
     Progress,
 )
 from sklearn_bert.training.optimizer import MakeOptimizer
@@ -117,7 +116,7 @@ def net_settings(
             float(estimator.weight_decay),
         ),
         "device": str(checkpoint.device),
-        "callbacks": _in_order(callbacks, estimator.callbacks or ()),
+        "callbacks": [*callbacks, *(estimator.callbacks or ())],
         "callbacks__print_log": None,
         "verbose": int(estimator.verbose),
     }
@@ -126,15 +125,8 @@ def net_settings(
 def training_callbacks(estimator: Any, validation: Any) -> list[OwnCallback]:
     """Return what writes the history, keeps the best weights, and shows how far it is."""
     history = EpochHistory(validation)
-    best = BestWeights(history, restores=bool(estimator.early_stopping))
-    stops = [Patience(best, estimator.n_iter_no_change)] if estimator.early_stopping else []
-    return [history, best, Progress(history, show=bool(estimator.verbose)), *stops]
-
-
-def _in_order(own: Sequence[OwnCallback], of_user: Sequence[Any]) -> list[Any]:
-    """Return callbacks as they are called, what stops a training last."""
-    stops = [callback for callback in own if isinstance(callback, Patience)]
-    return [*(callback for callback in own if callback not in stops), *of_user, *stops]
+    best = BestWeights(history, estimator.n_iter_no_change if estimator.early_stopping else None)
+    return [history, best, Progress(history, show=bool(estimator.verbose))]
 
 
 def ready_to_predict(net: Any) -> Any:

@@ -118,7 +118,8 @@ class BertMaskedLM(PretrainedMixin, BaseEstimator):
         What is computed in. "auto" is bfloat16 where the hardware computes it natively, else
         float32. What is trained is kept in float32.
     callbacks : list of skorch callbacks, default=None
-        See :mod:`skorch.callbacks`. They get the net that becomes `net_`.
+        See :mod:`skorch.callbacks`. They get the net that becomes `net_`. One that sets learning
+        rates wants ``lr_schedule="constant", warmup=0``.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last fit. Schedule and optimizer start anew.
     random_state : int, RandomState instance or None, default=None

@@ -36,6 +36,9 @@ from sklearn_bert.serialization import from_json, to_json
 __all__ = ["PretrainedMixin", "Saved", "SentenceModel", "saved_class_name"]
 
 _STATE_FILE = "sklearn_bert.json"
+# There while a save is under way.
+_UNFINISHED_FILE = ".saving-unfinished"
+_CONFIG_FILE = "config.json"
 _HEAD_FILE = "head.safetensors"
 # Goes up when an earlier release could no longer read the folder.
 _FORMAT = 1
@@ -317,7 +320,9 @@ def _replace(new: Path, target: Path) -> None:
     leaves none that has parts of two.
     """
     files = {path.relative_to(new) for path in new.rglob("*") if path.is_file()}
-    config, state = Path("config.json"), Path(_STATE_FILE)
+    config, state = Path(_CONFIG_FILE), Path(_STATE_FILE)
+    mode = mode_of_new_files()
+    (target / _UNFINISHED_FILE).touch()
     (target / config).unlink(missing_ok=True)
     for path in _of_a_model(target):
         if path.relative_to(target) not in files:
@@ -325,8 +330,9 @@ def _replace(new: Path, target: Path) -> None:
     for name in [*sorted(files - {config, state}), config, state]:
         (target / name).parent.mkdir(exist_ok=True)
         # safetensors lets the owner alone read what it writes.
-        (new / name).chmod(mode_of_new_files())
+        (new / name).chmod(mode)
         os.replace(new / name, target / name)
+    (target / _UNFINISHED_FILE).unlink()
 
 
 def _check_target(folder: Path) -> None:
@@ -334,13 +340,23 @@ def _check_target(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise parameter_error("folder", str(folder), "a folder", "There is a file of its name.")
     others = sorted(path.name for path in _of_a_model(folder))
-    if others and not any((folder / name).is_file() for name in ("config.json", _STATE_FILE)):
+    if others and not _is_a_model(folder):
         raise parameter_error(
             "folder",
             str(folder),
             "a new folder, or one with a model to replace",
             f"It is no model's, and has {', '.join(others)}, as a model has. Move these elsewhere.",
         )
+
+
+def _is_a_model(folder: Path) -> bool:
+    """Say whether a folder has a model, or what a save that was stopped left of one."""
+    if any((folder / name).is_file() for name in (_STATE_FILE, _UNFINISHED_FILE)):
+        return True
+    try:
+        return "model_type" in read_json(folder / _CONFIG_FILE)
+    except ModelLoadError:
+        return False
 
 
 def _of_a_model(folder: Path) -> list[Path]:
@@ -354,7 +370,13 @@ _WRITTEN_SOMETIMES = (
     "model.safetensors",
     "model-*-of-*.safetensors",
     INDEX_FILE,
-    *TOKENIZER_FILES,
+    *(name for name in TOKENIZER_FILES if not name.startswith("*")),
+    # Of all that end in .model, those of tokenizers.
+    "spiece.model",
+    "spm.model",
+    "sentencepiece.bpe.model",
+    "sentencepiece.model",
+    "tokenizer.model",
     "modules.json",
     "sentence_bert_config.json",
 )

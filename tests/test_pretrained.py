@@ -1,5 +1,6 @@
 """What save_pretrained writes: it comes back the same, others read it, and it is safe to read."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -368,12 +369,45 @@ def test_no_tokenizer_files_of_an_earlier_save_stay(fitted, tmp_path):
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", ["word2vec.model", "vocab.txt", "head.safetensors"])
-def test_files_of_others_are_not_replaced(name, fitted, tmp_path):
+@pytest.mark.parametrize("name", ["spiece.model", "vocab.txt", "head.safetensors"])
+@pytest.mark.parametrize("config", [None, '{"port": 8080}', "no JSON"])
+def test_files_of_others_are_not_replaced(config, name, fitted, tmp_path):
     (tmp_path / name).write_text("mine")
+    if config is not None:
+        (tmp_path / "config.json").write_text(config)
     with pytest.raises(ValueError, match=rf"folder=.* can't be used.*It is no model's.* {name}"):
         fitted("featurizer")[0].save_pretrained(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert {path.name for path in tmp_path.iterdir()} <= {name, "config.json"}
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_other_files_stay_where_a_model_is_replaced(fitted, tmp_path):
+    for case in ("top", "featurizer"):
+        (tmp_path / "word2vec.model").write_text("mine")
+        fitted(case)[0].save_pretrained(tmp_path)
+    assert (tmp_path / "word2vec.model").read_text() == "mine"
+
+
+@pytest.mark.parametrize("n_allowed", range(9))
+def test_a_first_save_that_is_stopped_halfway_can_be_repeated(
+    n_allowed, fitted, tmp_path, monkeypatch
+):
+    estimator, texts = fitted("top")
+    left, replace = [None] * n_allowed, os.replace
+
+    def stopping(new, place):
+        if not left:
+            raise KeyboardInterrupt
+        left.pop()
+        replace(new, place)
+
+    with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+        patch.setattr("os.replace", stopping)
+        estimator.save_pretrained(tmp_path)
+    estimator.save_pretrained(tmp_path)
+    loaded = BertFineTuneClassifier.from_pretrained(tmp_path)
+    assert_same(loaded.predict_proba(texts), estimator.predict_proba(texts))
+    assert not list(tmp_path.glob(".saving-*"))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")

@@ -237,9 +237,12 @@ def _encode(estimator: Any, texts: Sequence[Text], clock: Clock, reserve: float)
     room = max(0.0, clock.left - reserve)
     with _encoding_within(room, clock):
         for n_texts in _kept(estimator, texts):
+            if not done:
+                # The first one had the model loaded, which tells nothing of the pace.
+                loaded = clock.elapsed
             done += n_texts
-            spent = clock.elapsed - begin
-            expected = spent / done * len(texts)
+            spent = clock.elapsed - loaded
+            expected = loaded - begin + spent / done * len(texts)
             if done < len(texts) and spent > _LEAST_SECONDS and expected > room:
                 raise OutOfTimeError(
                     f"encoding all {len(texts):,} texts takes {duration(expected)} more or less, "
@@ -251,18 +254,17 @@ def _encode(estimator: Any, texts: Sequence[Text], clock: Clock, reserve: float)
 def _kept(estimator: Any, texts: Sequence[Text]) -> Iterator[int]:
     """Keep what frozen layers make of texts, a portion at a time, and yield how many that were.
 
-    The texts of a portion are from everywhere, so that each tells of all.
+    The first is one text. Those of the others are from everywhere, so that each tells of all.
     """
     n_portions = -(-len(texts) // _ENCODED_TOGETHER)
     first = estimator.steps[0][1] if isinstance(estimator, Pipeline) else estimator
     if isinstance(first, BertFeaturizer) and first.cache is not None:
-        for start in range(n_portions):
-            portion = texts[start::n_portions]
+        for portion in (texts[:1], *(texts[start::n_portions] for start in range(n_portions))):
             first.transform(portion)
             yield len(portion)
     elif isinstance(first, BertFineTuneBase) and first.cache is not None:
         # States take room, and what of them is kept is decided for all texts of a call.
-        for portion in [texts[::n_portions], texts][:n_portions]:
+        for portion in (texts[:1], *[texts[::n_portions], texts][:n_portions]):
             keep_frozen_for(clone(first), portion)
             yield len(portion)
 

@@ -15,7 +15,7 @@ _check: ContextVar[Callable[[], None] | None] = ContextVar("check", default=None
 def check_before_batches(check: Callable[[], None]) -> Iterator[None]:
     """Have this thread call `check` before each batch that passes frozen layers.
 
-    What it raises ends the pass. What was computed by then is kept.
+    What it raises ends the pass. What was computed by then stays in the store, if there is one.
     """
     before = _check.set(check)
     try:

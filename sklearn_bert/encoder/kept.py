@@ -1,8 +1,8 @@
 """What the store keeps of texts: pooled vectors, and token states at a depth.
 
-The formats of both lie here and nowhere else. A run has an allowance: it never pushes out what
-it found or kept itself, so that a scan over more texts than the store holds finds the first of
-them each time.
+The formats of both lie here and nowhere else. A run has an allowance: it asks for no room in which
+what it found or kept itself would have to go, so that a scan over more texts than the store holds
+finds the first of them each time.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from.
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -41,13 +40,13 @@ def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
         Where the model is.
     """
     outer = generator()
-    _thread.generator = torch.Generator().manual_seed(seed)
     _begin(seed, device)
     try:
+        _thread.generator = torch.Generator().manual_seed(seed)
         yield
     finally:
-        _end()
         _thread.generator = outer
+        _end()
 
 
 def same_draws() -> tuple[Any, Any]:
@@ -70,15 +69,22 @@ def same_draws() -> tuple[Any, Any]:
 def shared_draws() -> Iterator[None]:
     """Have PyTorch's own generator draw what this thread's would, and leave it as it was found.
 
-    For code of others that can't be told where to draw from. No fit begins or ends meanwhile.
+    For code of others that can't be told where to draw from. Of several threads one at a time may
+    run such code; a fit that begins meanwhile leaves the generator alone.
     """
+    global _drawing
     with _lock:
+        _found.setdefault("cpu", _as_found(torch.device("cpu")))
         state = torch.default_generator.get_state()
         torch.default_generator.set_state(generator().get_state())
-        try:
-            yield
-        finally:
+        _drawing += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _drawing -= 1
             torch.default_generator.set_state(state)
+            _put_back_if_over()
 
 
 class _Shared(NamedTuple):
@@ -90,19 +96,8 @@ class _Shared(NamedTuple):
 
 
 _lock = threading.Lock()
-
-
-def _renew_lock() -> None:
-    """Have a forked child not wait for a thread that it has not."""
-    global _lock
-    _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
-
-# How many fits run, and the states that the first of them found.
-_running = 0
+# How many fits run, how much code of others draws, and the states that the first of them found.
+_running = _drawing = 0
 _found: dict[str, tuple[_Shared, torch.Tensor]] = {}
 
 
@@ -111,19 +106,28 @@ def _begin(seed: int, device: torch.device) -> None:
     with _lock:
         _running += 1
         for name in {"cpu", str(device)}:
-            shared = _shared(torch.device(name))
-            _found.setdefault(name, (shared, shared.get_state()))
-            shared.manual_seed(seed)
+            shared, _ = _found.setdefault(name, _as_found(torch.device(name)))
+            if name != "cpu" or not _drawing:
+                shared.manual_seed(seed)
 
 
 def _end() -> None:
     global _running
     with _lock:
         _running -= 1
-        if not _running:
-            for shared, state in _found.values():
-                shared.set_state(state)
-            _found.clear()
+        _put_back_if_over()
+
+
+def _put_back_if_over() -> None:
+    if not _running and not _drawing:
+        for shared, state in _found.values():
+            shared.set_state(state)
+        _found.clear()
+
+
+def _as_found(device: torch.device) -> tuple[_Shared, torch.Tensor]:
+    shared = _shared(device)
+    return shared, shared.get_state()
 
 
 def _shared(device: torch.device) -> _Shared:

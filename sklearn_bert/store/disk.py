@@ -391,8 +391,13 @@ def _clear(connection: sqlite3.Connection) -> None:
     with _transaction(connection):
         connection.execute("DELETE FROM entries")
     connection.execute("VACUUM")
-    # What has room for all of it by now.
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    # The log of writes has all of it by now. While others read, it stays: that may be long.
+    [(patience,)] = connection.execute("PRAGMA busy_timeout")
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {patience}")
 
 
 def _count(connection: sqlite3.Connection) -> int:

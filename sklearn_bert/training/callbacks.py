@@ -26,7 +26,6 @@ __all__ = [
     "EpochHistory",
     "GradualUnfreezing",
     "OwnCallback",
-    "Patience",
     "Progress",
     "check_callbacks",
     "check_monitors",
@@ -109,7 +108,7 @@ def _is_finite(weights: torch.Tensor) -> bool:
 
 
 class BestWeights(OwnCallback):
-    """Remembers the weights of the best epoch.
+    """Remembers the weights of the best epoch, and stops when there was none for a while.
 
     Better means a higher validation score, or the same with a lower loss, which decides alone where
     the score is no number (as R² of one sample is); without validation data, later.
@@ -118,13 +117,14 @@ class BestWeights(OwnCallback):
     ----------
     history : EpochHistory
         Where the scores are.
-    restores : bool
-        Whether a training ends with them, before callbacks of the user's see its end.
+    patience : int or None
+        Epochs without a better one before training stops. It then ends with the best weights,
+        before callbacks of the user's see its end. None never stops, and keeps the last.
     """
 
-    def __init__(self, history: EpochHistory, restores: bool) -> None:
+    def __init__(self, history: EpochHistory, patience: int | None) -> None:
         self.history = history
-        self.restores = restores
+        self.patience = patience
         self.epoch: int | None = None
         self._best: tuple[float, float] | None = None
         self._weights: list[torch.Tensor] = []
@@ -134,10 +134,13 @@ class BestWeights(OwnCallback):
             self._look(net, self.history.rows[-1])
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        self._look(net, self.history.rows[-1])
+        row = self.history.rows[-1]
+        self._look(net, row)
+        if self.patience is not None and row["epoch"] - (self.epoch or 0) >= self.patience:
+            net.stop()
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        if self.restores:
+        if self.patience is not None:
             self.restore(net)
 
     def restore(self, net: Any) -> None:
@@ -161,29 +164,6 @@ class BestWeights(OwnCallback):
                 parameter.detach().to("cpu", copy=True)
                 for parameter in net.module_.trained_parameters()
             ]
-
-
-class Patience(OwnCallback):
-    """Stops when there was no better epoch for a while.
-
-    It comes after all others, those of the user's too: none would see the epoch that it stops at.
-
-    Parameters
-    ----------
-    best : BestWeights
-        Knows the best epoch.
-    n_epochs : int
-        Without a better one before training stops.
-    """
-
-    def __init__(self, best: BestWeights, n_epochs: int) -> None:
-        self.best = best
-        self.n_epochs = n_epochs
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        now = self.best.history.rows[-1]["epoch"]
-        if now - (self.best.epoch or 0) >= self.n_epochs:
-            raise KeyboardInterrupt
 
 
 class Progress(OwnCallback):
@@ -354,7 +334,8 @@ def _watches(callback: Any) -> bool:
 def _instance(item: Any) -> Any:
     callback = item[1] if isinstance(item, tuple) else item
     # skorch makes callbacks of their classes too.
-    return callback() if callback in (*_MONITORS, LRScheduler) else callback
+    made = isinstance(callback, type) and issubclass(callback, (*_MONITORS, LRScheduler))
+    return callback() if made else callback
 
 
 def _callback_error(callback: Any, name: str, accepted: str, remedy: str) -> ValueError:
@@ -415,5 +396,5 @@ class Deadline(Callback):
             said = "about"
         if self._before + expected > self.seconds:
             much = self._before >= self._LEAST_SHARE * self.seconds
-            after = f", after {self._before:.1f} s in which texts were encoded" if much else ""
+            after = f", after {self._before:.1f} s of preparation" if much else ""
             raise DeadlineError(f"training takes {said} {expected:.1f} s{after}")

@@ -111,7 +111,7 @@ class FineTuning:
             len(dataset), self.batch_size, self.gradient_accumulation, self.max_epochs
         )
         self.scheduler_ = scheduler(self.optimizer_, self.schedule, steps, self.warmup)
-        self.batch_number_ = 0
+        self.batch_number_, self.stops_ = 0, False
         try:
             with contextlib.suppress(_Stop):
                 self.notify("on_train_begin", X=dataset, y=None)
@@ -154,6 +154,12 @@ class FineTuning:
             super().notify(method_name, **cb_kwargs)  # type: ignore[misc]
         except KeyboardInterrupt as error:
             raise (_Stop if _was_raised(error) else _Interrupted) from None
+        if method_name == "on_epoch_end" and self.stops_:
+            raise _Stop
+
+    def stop(self: Any) -> None:
+        """Have the training end with this epoch, once all callbacks have seen it."""
+        self.stops_ = True
 
     def get_iterator(self: Any, dataset: Any, training: bool = False) -> Batches:
         """Iterate over batches of like length in training, and in order otherwise."""
@@ -280,7 +286,10 @@ def _handlers_of_signals() -> set[CodeType]:
     handlers: Iterable[Any] = map(signal.getsignal, signal.valid_signals())
     # asyncio's is bound to the task.
     called = [getattr(handler, "func", handler) for handler in handlers]
-    return {function.__code__ for function in called if hasattr(function, "__code__")}
+    functions: list[Any] = [
+        one if hasattr(one, "__code__") else type(one).__call__ for one in called if callable(one)
+    ]
+    return {function.__code__ for function in functions if hasattr(function, "__code__")}
 
 
 def _divide(parameters: Sequence[nn.Parameter], by: float) -> None:

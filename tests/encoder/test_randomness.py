@@ -101,22 +101,57 @@ def test_a_second_pass_draws_the_same_and_disturbs_nothing():
 
 
 def test_code_of_others_draws_what_the_thread_would():
-    """Whatever another fit makes of PyTorch's own generator, which is then as it was."""
+    """Though another fit begins while it is at work, which would seed PyTorch's own generator."""
     with own_randomness(1, CPU):
         expected = draw()
-    begun = threading.Barrier(2)
-
-    def run(seed):
-        with own_randomness(seed, CPU):
-            begun.wait(10)
-            with shared_draws():
-                return torch.rand(3)
-
     before = torch.get_rng_state()
+    draws, began = threading.Event(), threading.Event()
+
+    def load():
+        with own_randomness(1, CPU), shared_draws():
+            draws.set()
+            assert began.wait(10)
+            return torch.rand(3)
+
+    def fit():
+        assert draws.wait(10)
+        with own_randomness(2, CPU):
+            began.set()
+
     with ThreadPoolExecutor(2) as pool:
-        drawn = list(pool.map(run, (1, 2)))
-    assert torch.equal(drawn[0], expected)
-    assert not torch.equal(drawn[1], expected)
+        found, _ = pool.submit(load), pool.submit(fit)
+    assert torch.equal(found.result(), expected)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_code_of_others_after_which_a_fit_goes_on_draws_apart():
+    with own_randomness(1, CPU):
+        expected = torch.rand(3)
+    with own_randomness(1, CPU):
+        with shared_draws():
+            torch.rand(5)
+        assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("fit_ends_first", [True, False])
+def test_code_of_others_beside_a_fit_in_another_thread(fit_ends_first):
+    before = torch.get_rng_state()
+    begun, ended = threading.Event(), threading.Event()
+
+    def fit():
+        with own_randomness(0, CPU):
+            begun.set()
+            if not fit_ends_first:
+                assert ended.wait(10)
+
+    with ThreadPoolExecutor(1) as pool:
+        fitted = pool.submit(fit)
+        assert begun.wait(10)
+        with shared_draws():
+            torch.rand(3)
+            if fit_ends_first:
+                fitted.result()
+        ended.set()
     assert torch.equal(torch.get_rng_state(), before)
 
 

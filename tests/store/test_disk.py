@@ -67,6 +67,24 @@ def test_clearing_gives_space_back_at_once(store):
     assert store.get_many(KEYS) == VALUES
 
 
+def test_clearing_waits_for_nobody_who_reads(store):
+    store.put_many(KEYS, VALUES)
+    reader, statements = sqlite3.connect(store.path, isolation_level=None), []
+    reader.execute("BEGIN")
+    assert reader.execute("SELECT count(*) FROM entries").fetchone() == (len(KEYS),)
+    store._connection.set_trace_callback(statements.append)
+    store.clear()
+    assert statements[-4:-1] == [
+        "PRAGMA busy_timeout",
+        "PRAGMA busy_timeout = 0",
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+    ]
+    assert statements[-1] == "PRAGMA busy_timeout = 60000"
+    assert store.info().entries == 0
+    assert reader.execute("SELECT count(*) FROM entries").fetchone() == (len(KEYS),)
+    reader.close()
+
+
 def test_the_limit_holds_and_the_oldest_go_first(store):
     store.limit = MB
     for number in range(40):

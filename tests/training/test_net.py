@@ -345,13 +345,17 @@ class Stops:
     def on_signal(self, number, frame, reason=None):
         raise KeyboardInterrupt
 
+    def __call__(self, number, frame):
+        raise KeyboardInterrupt
+
 
 def on_signal(number, frame):
     Stops().on_signal(number, frame)
 
 
 @pytest.mark.parametrize(
-    "handler", [on_signal, Stops().on_signal, partial(Stops().on_signal, reason="Ctrl-C")]
+    "handler",
+    [on_signal, Stops(), Stops().on_signal, partial(Stops().on_signal, reason="Ctrl-C")],
 )
 def test_a_signal_whose_handler_raises_comes_through(handler, net_of):
     net, dataset = net_of("all", callbacks=[Presses()])
@@ -529,7 +533,11 @@ def test_a_scheduler_of_skorch_sets_the_rates(settings, expected, make):
 
 def test_two_schedules_are_refused(make):
     rates = LRScheduler("StepLR", step_size=1)
-    for callbacks in ([rates], [("rates", rates)], [LRScheduler]):
+
+    class Own(LRScheduler):
+        pass
+
+    for callbacks in ([rates], [("rates", rates)], [LRScheduler], [Own]):
         with pytest.raises(ValueError, match=r"callbacks=.*lr_schedule='constant' and warmup=0"):
             make(callbacks=callbacks).fit(X, LABELS)
 
@@ -544,10 +552,15 @@ def test_early_stopping_of_skorch_keeps_no_weights(make):
 
 def test_callbacks_see_the_epoch_that_a_training_stops_at(make):
     scores = EpochScoring("f1_macro", name="f1", lower_is_better=False)
+    lines = []
     settings = {"max_epochs": 50, "head_lr": 1e-30, "lr": 1e-30, "n_iter_no_change": 2}
-    classifier = make(callbacks=[scores], early_stopping=True, **settings)
+    classifier = make(
+        callbacks=[scores, PrintLog(sink=lines.append)], early_stopping=True, **settings
+    )
     classifier.fit(X, LABELS, X_val=X, y_val=LABELS)
     assert len(classifier.net_.history) == 2
+    # A head and a line under it besides.
+    assert len(lines) == 4
     assert len([row["f1"] for row in classifier.net_.history]) == 2
 
 
@@ -558,9 +571,13 @@ def test_callbacks_see_the_weights_that_a_training_ends_with(make):
         def on_train_end(self, net, **kwargs):
             seen.append({name: w.clone() for name, w in net.module_.state_dict().items()})
 
-    # With such a rate later epochs are worse.
-    classifier = make(max_epochs=6, callbacks=[Last()], early_stopping=True, head_lr=30.0)
-    classifier.fit(X, LABELS, X_val=X, y_val=LABELS)
+    # What is learnt is wrong of these, so that the first weights are the best.
+    wrong = np.where(LABELS == "up", "down", "up")
+    settings = {"max_epochs": 6, "early_stopping": True, "n_iter_no_change": 6, "head_lr": 0.1}
+    classifier = make(callbacks=[Last()], **settings).fit(X, LABELS, X_val=X, y_val=wrong)
+    scores = [row["valid_score"] for row in classifier.history_]
+    assert max(scores) == scores[0] > scores[-1]
+    assert classifier.score(X, wrong) == scores[0]
     found = classifier.net_.module_.state_dict()
     assert all(torch.equal(seen[0][name], weights) for name, weights in found.items())
 
