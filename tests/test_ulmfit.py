@@ -276,10 +276,11 @@ def test_the_weights_of_the_best_epoch_come_back_whatever_trained_in_it(best, ma
     checkpoint = stopped.reference_.encoder().checkpoint
     places = checkpoint.parameter_places
     pretrained = dict(checkpoint.trainable_copy().named_parameters())
+    trained = stopped.net_.module_.trained()
     untouched = {
         name
-        for name, weights in stopped.net_.module_.trained().items()
-        if torch.equal(weights, pretrained[name])
+        for name, weights in pretrained.items()
+        if name not in trained or torch.equal(trained[name], weights)
     }
     assert untouched >= {name for name in pretrained if -1 <= places[name] <= N_LAYERS - best}
 
