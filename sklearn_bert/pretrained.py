@@ -115,7 +115,7 @@ class PretrainedMixin:
             If the estimator is not fitted.
         ValueError
             If the folder is a file, or the one that the estimator's own model is read from (unless
-            nothing of that was trained, and it was saved there by this method), or if it is no
+            nothing of that was trained, and one of this class was saved there), or if it is no
             model's and has files that would be read as those of one, or if a parameter that was
             set since the fit can't be used.
         TypeError
@@ -128,8 +128,11 @@ class PretrainedMixin:
         _check_target(target)
         saved = self._to_saved()
         source = checkpoint.source()
-        is_ours = (target / _STATE_FILE).is_file() and not saved.trained
-        if not is_ours and target.is_dir() and target.samefile(source):
+        if (
+            target.is_dir()
+            and target.samefile(source)
+            and (saved.trained or not self._wrote(target))
+        ):
             raise parameter_error(
                 "folder", str(folder), "another one", "The estimator reads its model from there."
             )
@@ -222,6 +225,11 @@ class PretrainedMixin:
                 if name != "random_state":
                     raise
         return found
+
+    def _wrote(self, folder: Path) -> bool:
+        """Say whether an estimator of this class was saved in a folder."""
+        has_state = (folder / _STATE_FILE).is_file()
+        return has_state and saved_class_name(folder) == type(self).__name__
 
     @classmethod
     def _saved_classes(cls) -> dict[str, type]:

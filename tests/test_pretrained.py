@@ -501,6 +501,16 @@ def test_what_was_not_trained_is_saved_where_it_was_read_from(case, fitted, tmp_
         assert_same(found, expected)
 
 
+def test_what_another_estimator_saved_is_not_lost_where_it_is_read(fitted, tmp_path):
+    estimator, texts = fitted("head")
+    estimator.save_pretrained(tmp_path)
+    featurizer, _ = fitted("featurizer", tmp_path)
+    with pytest.raises(ValueError, match=r"folder=.* can't be used. Accepted: another one"):
+        featurizer.save_pretrained(tmp_path)
+    loaded = BertFineTuneClassifier.from_pretrained(tmp_path)
+    assert_same(loaded.predict_proba(texts), estimator.predict_proba(texts))
+
+
 class TestRefused:
     """Folders that hold no estimator, or not the one that was written."""
 
