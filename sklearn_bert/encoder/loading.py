@@ -21,7 +21,7 @@ from transformers import logging as transformers_logging
 
 from sklearn_bert.encoder.randomness import shared_draws
 from sklearn_bert.encoder.screening import screen
-from sklearn_bert.encoder.sources import VOCABULARIES, weight_files
+from sklearn_bert.encoder.sources import VOCABULARIES, has_vocabulary, weight_files
 from sklearn_bert.errors import ModelLoadError
 
 __all__ = [
@@ -107,7 +107,7 @@ def load_tokenizer(folder: Path) -> Any:
     ModelLoadError
         If there is none, or it can't be loaded.
     """
-    if not any(path for pattern in VOCABULARIES for path in folder.glob(pattern)):
+    if not has_vocabulary(folder):
         raise ModelLoadError(
             f"The tokenizer is missing in {folder}: there is none of "
             f"{', '.join(VOCABULARIES)}. Save it beside the weights with "

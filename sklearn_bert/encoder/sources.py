@@ -13,7 +13,14 @@ from pathlib import Path
 
 from sklearn_bert.errors import ModelLoadError, ModelNotFoundError, parameter_error, shown
 
-__all__ = ["EMBEDDED_MODEL", "INDEX_FILE", "VOCABULARIES", "find_model_folder", "weight_files"]
+__all__ = [
+    "EMBEDDED_MODEL",
+    "INDEX_FILE",
+    "VOCABULARIES",
+    "find_model_folder",
+    "has_vocabulary",
+    "weight_files",
+]
 
 EMBEDDED_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 # As the Hub publishes it for model.safetensors; the package that carries the file is not ours.
@@ -68,6 +75,11 @@ def weight_files(folder: Path) -> list[Path]:
     """Return the files in `folder` that hold the weights, in a fixed order."""
     single = folder / "model.safetensors"
     return [single] if single.is_file() else sorted(folder.glob("model-*-of-*.safetensors"))
+
+
+def has_vocabulary(folder: Path) -> bool:
+    """Say whether there is what a tokenizer can be made of."""
+    return any(path for pattern in VOCABULARIES for path in folder.glob(pattern))
 
 
 def _looks_like_a_path(model: str | os.PathLike[str], name: str) -> bool:
@@ -152,8 +164,7 @@ def _is_whole(folder: Path) -> bool:
             wanted = weights
         if not wanted <= weights:
             return False
-    has_vocabulary = any(path for pattern in VOCABULARIES for path in folder.glob(pattern))
-    return bool(weights) and has_vocabulary and (folder / "config.json").is_file()
+    return bool(weights) and has_vocabulary(folder) and (folder / "config.json").is_file()
 
 
 def _hint(name: str) -> str:
